@@ -1,0 +1,94 @@
+"""What a review app's program is a function of: `StackInputs` and its parts.
+
+Frozen, validated, and the same as JSON: inline updates, previews and the plain CLI all start from
+here. Holds no behaviour beyond its own digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+
+# SecretStr keeps values out of `repr` and logs; the JSON must carry them, or it would not be the same program.
+Secret = Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), return_type=str, when_used="json")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Build(_Part):
+    """The build Job of one commit.
+
+    It fetches `tarball_url`, unpacks it, builds its Dockerfile, and pushes the result as `image`.
+    """
+
+    job_name: str
+    namespace: str
+    commit: str
+    tarball_url: str
+    image: str = Field(description="Where the image is pushed, with its tag.")
+    registry_insecure: bool = Field(description="Whether the registry speaks plain HTTP.")
+    push_secret_name: str | None = Field(description="Secret of type dockerconfigjson, for the container that pushes.")
+    tarball_secret_name: str | None = Field(description="Secret with AWS_* variables, for the container that fetches.")
+    s3_endpoint_url: str | None
+    unpack_image: str
+    builder_image: str
+    push_image: str
+    seccomp_profile: str | None = Field(description="Localhost seccomp profile of the builder; Unconfined if None.")
+    timeout_seconds: int
+    retries: int
+
+
+class Migrate(_Part):
+    """The init container that runs before each start of the app, in the app's image and environment."""
+
+    command: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+class Workload(_Part):
+    """The Deployment and its Service."""
+
+    image: str
+    commit: str = Field(description="The commit that `image` was built from.")
+    replicas: int
+    port: int
+    pull_secret_name: str | None
+    migrate: Migrate | None
+    environment: dict[str, str] = Field(description="Values of the app's config; they go by the env Secret.")
+    secret_names: tuple[str, ...]
+    config_map_names: tuple[str, ...]
+
+
+class Route(_Part):
+    """How the app is reached from outside."""
+
+    host: str = Field(description="`<repo>-<pr>.<app domain>`; the app sees it as APP_DOMAIN.")
+    ingress_class: str | None
+    tls: TLS | None
+
+
+class TLS(_Part):
+    """Certificate and key of the wildcard domain, copied to the app's namespace; both PEM text."""
+
+    certificate: Secret
+    key: Secret
+
+
+class StackInputs(_Part):
+    """Everything that one review app's stack declares."""
+
+    stack: str = Field(description="Name of the Pulumi stack, and field manager of all its objects.")
+    name: str = Field(description="`<repo>-<pr>`: name of the Deployment, the Service and the Ingress.")
+    namespace: str
+    labels: dict[str, str]
+    workload: Workload
+    route: Route
+    build: Build | None
+
+    def digest(self) -> str:
+        """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""Names, labels and annotations of everything that a stack declares.
+
+Pure functions from what a ReviewApp says to names that Kubernetes accepts. The same input gives the
+same name for ever: objects are found again by name after a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+GROUP: Final = "reviewtron.k8s.revelry.co"
+"""API group of the ReviewApp resource and prefix of our labels and annotations."""
+
+APP_LABEL: Final = f"{GROUP}/app"
+BUILD_LABEL: Final = f"{GROUP}/build"
+STACK_LABEL: Final = f"{GROUP}/stack"
+COMPONENT_LABEL: Final = f"{GROUP}/component"
+COMMIT_ANNOTATION: Final = f"{GROUP}/commit"
+FINALIZER: Final = f"{GROUP}/stack"
+
+MAXIMUM_LENGTH: Final = 63
+"""Longest DNS label, and longest label value.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+"""
+
+_DIGEST_LENGTH: Final = 8
+# Room that `<repo>-<pr>` leaves for what is added to it: "--build-" and ten characters of a commit,
+# and the "-xxxxx" that a Job adds for its Pods.
+_SUFFIX_ROOM: Final = 24
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def slug(text: str, maximum: int = MAXIMUM_LENGTH) -> str:
+    """Return `text` as a DNS label of at most `maximum` characters.
+
+    Case is folded, as it is on every forge. Where anything else had to be changed or cut, a digest of
+    the original is added, so that two texts never get the same label.
+    """
+    folded = text.lower()
+    safe = re.sub(r"[^a-z0-9-]+", "-", folded).strip("-")
+    if safe == folded and len(safe) <= maximum:
+        return safe
+    return f"{safe[: maximum - _DIGEST_LENGTH - 1].strip('-') or 'x'}-{_digest(folded)}"
+
+
+def app_name(repository: str, pull_request: str) -> str:
+    """Return `<repo>-<pr>`: the Deployment's, the Service's and the host's name."""
+    number = pull_request.lower()
+    return f"{slug(repository, MAXIMUM_LENGTH - _SUFFIX_ROOM - len(number) - 1)}-{number}"
+
+
+def part_name(app: str, suffix: str) -> str:
+    """Return `<app>--<suffix>`: the name of a further object of the app."""
+    return slug(f"{app}--{suffix}")
+
+
+def build_job_name(app: str, commit: str) -> str:
+    """Return the build Job's name: the app and ten characters of the commit."""
+    return part_name(app, commit[:10].lower())
+
+
+def stack_name(owner: str, repository: str, pull_request: str) -> str:
+    """Return `<owner>.<repo>.<pr>`, at most 63 characters, so that it is a label value too.
+
+    An owner or a repository can hold dots itself; `slug` gives those a digest.
+    """
+    owner_slug = slug(owner, 24)
+    return f"{owner_slug}.{slug(repository, MAXIMUM_LENGTH - len(owner_slug) - len(pull_request) - 2)}.{pull_request}"
+
+
+def image_reference(registry: str, owner: str, repository: str, pull_request: str, commit: str) -> str:
+    """Return where the image of a commit of a pull request is pushed, with its tag."""
+    return f"{registry}/{slug(owner)}/{slug(repository)}:{pull_request}-{commit[:12].lower()}"
+
+
+def labels(repository: str, pull_request: str, stack: str) -> dict[str, str]:
+    """Return the labels that every object of a stack carries."""
+    return {
+        "app.kubernetes.io/managed-by": "reviewapp",
+        APP_LABEL: slug(repository),
+        BUILD_LABEL: pull_request,
+        STACK_LABEL: stack,
+    }
