@@ -52,9 +52,11 @@ class Settings(BaseSettings):
     tls_secret: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$",
-        description="The wildcard TLS secret, as namespace/name; copied to each app. Without it, routes are plain HTTP.",
+        description="The wildcard TLS secret, as namespace/name; copied to each app; plain HTTP if left out.",
     )
-    ingress_class: Name | None = Field(default=None, description="Class of the Ingress; the cluster's default if left out.")
+    ingress_class: Name | None = Field(
+        default=None, description="Class of the Ingress; the cluster's default if left out."
+    )
 
     unpack_image: str = Field(default="ghcr.io/reviewapp/unpack:0.1.0", description="Fetches and unpacks tarballs.")
     builder_image: str = Field(default="docker.io/moby/buildkit:v0.34.2-rootless", description="Rootless BuildKit.")

@@ -12,7 +12,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
 # SecretStr keeps values out of `repr` and logs; the JSON must carry them, or it would not be the same program.
-Secret = Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), return_type=str, when_used="json")]
+Secret = Annotated[
+    SecretStr, PlainSerializer(lambda value: value.get_secret_value(), return_type=str, when_used="json")
+]
 
 
 class _Part(BaseModel):

@@ -11,9 +11,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from dev.console import Step, fail
 from dev.paths import TOOLCHAIN
@@ -40,7 +41,9 @@ def build(component: Component) -> Path:
     if is_built(component):
         return target
     if shutil.which("go") is None:
-        fail("Go is not installed", f"{component.name} is built from source: install Go 1.26 or newer and run this again")
+        fail(
+            "Go is not installed", f"{component.name} is built from source: install Go 1.26 or newer and run this again"
+        )
     TOOLCHAIN.mkdir(parents=True, exist_ok=True)
     with _exclusive(TOOLCHAIN / f"{component.key}.lock"):
         if not is_built(component):
@@ -61,7 +64,13 @@ def _build(component: Component, target: Path) -> None:
     with Step(label) as step, log.open("w") as output:
         if component.own_main:
             _go(["mod", "tidy"], module, component, output, step)
-        _go(["build", "-v", "-trimpath", *_flags(component), "-o", f"{programs}/", *_packages(component)], module, component, output, step)
+        _go(
+            ["build", "-v", "-trimpath", *_flags(component), "-o", f"{programs}/", *_packages(component)],
+            module,
+            component,
+            output,
+            step,
+        )
     if component.program and not (programs / component.program).exists():
         next(programs.iterdir()).rename(programs / component.program)
     shutil.rmtree(target, ignore_errors=True)
@@ -69,10 +78,15 @@ def _build(component: Component, target: Path) -> None:
     shutil.rmtree(module)
 
 
-def _go(arguments: list[str], module: Path, component: Component, log, step: Step) -> None:
+def _go(arguments: list[str], module: Path, component: Component, log: TextIO, step: Step) -> None:
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off"}
     with subprocess.Popen(
-        ["nice", "go", *arguments], cwd=module, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["nice", "go", *arguments],
+        cwd=module,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         count = 0
@@ -98,7 +112,9 @@ def _go_mod(component: Component) -> str:
             lines.append(f"godebug default={debug[1]}")
         # Kubernetes keeps these modules in its own tree; each is also released as v0.<minor>.<patch>.
         released = "v0." + component.version.split(".", 1)[1]
-        lines += [f"replace {m} => {m} {released}" for m in re.findall(r"^\s*(\S+) => \./staging/", upstream, re.MULTILINE)]
+        lines += [
+            f"replace {m} => {m} {released}" for m in re.findall(r"^\s*(\S+) => \./staging/", upstream, re.MULTILINE)
+        ]
     lines += [f"require {path} {version}" for path, version in (r.split("@") for r in requires)]
     return "\n".join(lines) + "\n"
 
@@ -123,7 +139,7 @@ def _packages(component: Component) -> list[str]:
 
 
 @contextmanager
-def _exclusive(lock: Path) -> Iterator[None]:
+def _exclusive(lock: Path) -> Generator[None]:
     """Hold a lock file, so that two clones do not build the same thing at once."""
     with lock.open("w") as handle:
         try:

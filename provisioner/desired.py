@@ -1,0 +1,99 @@
+"""From what a ReviewApp asks for to what its stack declares. Pure: no clock, no cluster, no engine."""
+
+from __future__ import annotations
+
+from provisioner.errors import Refusal, SpecRefused
+from provisioner.review_app import Config, Spec
+from provisioner.settings import Settings
+from stacks import naming
+from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
+
+
+def wanted_image(spec: Spec, settings: Settings) -> str:
+    """Return where the image of the spec's commit is pushed, with its tag."""
+    return naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash)
+
+
+def stack_inputs(
+    spec: Spec, settings: Settings, *, previous: StackInputs | None, built: bool, tls: TLS | None
+) -> StackInputs:
+    """Return what the stack declares now.
+
+    Args:
+        spec: what the ReviewApp asks for.
+        settings: the installation's.
+        previous: what was declared last; the version that runs on while a new commit is built.
+        built: whether the image of the spec's commit is in the registry.
+        tls: the wildcard certificate, where the settings name one and it is there.
+
+    Raises:
+        SpecRefused: the spec asks for what this installation does not give.
+    """
+    _check_namespace(spec.config, settings)
+    name = naming.app_name(spec.repo, spec.pr)
+    stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
+    image = wanted_image(spec, settings)
+    if built:
+        running = (image, spec.commit_hash, 1)
+    elif previous:
+        running = (previous.workload.image, previous.workload.commit, previous.workload.replicas)
+    else:
+        running = (image, spec.commit_hash, 0)
+    host = f"{name}.{settings.app_domain}"
+    return StackInputs(
+        stack=stack,
+        name=name,
+        namespace=spec.config.namespace,
+        labels=naming.labels(spec.repo, spec.pr, stack),
+        workload=_workload(spec.config, *running),
+        route=Route(host=host, ingress_class=settings.ingress_class, tls=tls),
+        build=_build(spec, settings, name, image),
+    )
+
+
+def _check_namespace(config: Config, settings: Settings) -> None:
+    """Refuse namespaces in which a pull request's app could reach what is not its own."""
+    namespace = config.namespace
+    if namespace.startswith("kube-") or namespace in {settings.namespace, settings.build_namespace}:
+        raise SpecRefused(
+            [
+                Refusal(
+                    "spec.config.namespace", repr(namespace), "is not open to review apps: name the app's own namespace"
+                )
+            ]
+        )
+
+
+def _workload(config: Config, image: str, commit: str, replicas: int) -> Workload:
+    migrate = config.migrate
+    return Workload(
+        image=image,
+        commit=commit,
+        replicas=replicas,
+        port=config.application_port,
+        pull_secret_name=config.registry_secret_name,
+        migrate=Migrate(command=migrate.command, arguments=migrate.args) if migrate and migrate.command else None,
+        environment={entry.name: entry.value for entry in config.env.values},
+        secret_names=config.env.secrets,
+        config_map_names=config.env.config_maps,
+    )
+
+
+def _build(spec: Spec, settings: Settings, name: str, image: str) -> Build:
+    return Build(
+        job_name=naming.build_job_name(name, spec.commit_hash),
+        namespace=settings.build_namespace,
+        commit=spec.commit_hash,
+        tarball_url=spec.tarball_url,
+        image=image,
+        registry_insecure=settings.registry_insecure,
+        push_secret_name=settings.push_secret_name,
+        tarball_secret_name=settings.tarball_secret_name,
+        s3_endpoint_url=settings.s3_endpoint_url,
+        unpack_image=settings.unpack_image,
+        builder_image=settings.builder_image,
+        push_image=settings.push_image,
+        seccomp_profile=settings.builder_seccomp_profile,
+        timeout_seconds=settings.build_timeout_seconds,
+        retries=settings.build_retries,
+    )

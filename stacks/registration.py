@@ -1,0 +1,42 @@
+"""Turn a manifest into a registered Pulumi resource of its type. The only module that knows the SDK's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from stacks.manifest import Manifest
+
+# Looked up when called: pulumi_kubernetes loads its modules lazily, and importing them all here would cost
+# every command that only renders.
+_CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
+    ("v1", "Secret"): lambda: kubernetes.core.v1.Secret,
+    ("v1", "Service"): lambda: kubernetes.core.v1.Service,
+    ("apps/v1", "Deployment"): lambda: kubernetes.apps.v1.Deployment,
+    ("batch/v1", "Job"): lambda: kubernetes.batch.v1.Job,
+    ("networking.k8s.io/v1", "Ingress"): lambda: kubernetes.networking.v1.Ingress,
+}
+
+KINDS: tuple[tuple[str, str], ...] = tuple(_CLASSES)
+"""Every (apiVersion, kind) that a stack can declare: what a sweep by label has to look through."""
+
+
+def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+    """Register the object with the engine, once the resources in `after` are there.
+
+    Raises:
+        KeyError: no stack declares objects of this kind.
+    """
+    resource_class = _CLASSES[manifest["apiVersion"], manifest["kind"]]()
+    fields = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
+    if manifest["kind"] == "Secret":
+        fields["data"] = pulumi.Output.secret(fields["data"])
+    # Fields named as in Kubernetes are the SDK's keyword arguments, each a single word here.
+    return resource_class(
+        f"{manifest['kind']}/{manifest['metadata']['name']}",
+        **fields,
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )

@@ -1,0 +1,48 @@
+"""One review app's stack: everything that it declares, and the Pulumi program that registers it.
+
+`manifests` is the pure half, for whoever wants to see or check what a stack is; `declare` is the
+program. Both are functions of the same `StackInputs`, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+import pulumi
+
+from stacks import build, naming, route, secrets, workload
+from stacks.inputs import StackInputs
+from stacks.manifest import Manifest, engine_annotations, object_labels
+from stacks.registration import register
+
+
+def manifests(inputs: StackInputs) -> list[Manifest]:
+    """Return every object that the stack declares, in the order in which they are registered."""
+    objects = [secrets.environment_secret(inputs)]
+    if inputs.route.tls:
+        objects.append(secrets.tls_secret(inputs, inputs.route.tls))
+    if inputs.build:
+        objects.append(build.job(inputs.build, object_labels(inputs, build.COMPONENT)))
+    objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]
+    for manifest in objects:
+        annotations = manifest["metadata"].get("annotations", {})
+        manifest["metadata"]["annotations"] = annotations | engine_annotations(inputs.stack)
+    return objects
+
+
+def declare(inputs: StackInputs) -> None:
+    """Register every object of the stack with the engine. To be called inside a Pulumi program."""
+    registered: list[pulumi.Resource] = []
+    for manifest in manifests(inputs):
+        # Pods start with what their Secrets hold then, so the Secrets come first.
+        after = registered if manifest["kind"] == "Deployment" else []
+        resource = register(manifest, after)
+        if manifest["kind"] == "Secret":
+            registered.append(resource)
+    pulumi.export("url", route.url(inputs))
+    pulumi.export("image", inputs.workload.image)
+    pulumi.export("commit", inputs.workload.commit)
+    pulumi.export("namespace", inputs.namespace)
+
+
+def stack_label_selector(stack: str) -> str:
+    """Return the label selector that finds every object of a stack."""
+    return f"{naming.STACK_LABEL}={stack}"

@@ -1,0 +1,111 @@
+"""The app itself: its Deployment and its Service. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from stacks import naming
+from stacks.inputs import StackInputs
+from stacks.manifest import Manifest, metadata, object_labels
+from stacks.secrets import environment_secret_name
+
+CONTAINER = "app"
+MIGRATE_CONTAINER = "migrate"
+_COMPONENT = "app"
+_ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
+
+
+def selector(inputs: StackInputs) -> dict[str, str]:
+    """Return the labels that tell this app's Pods from all others, its build Pods included."""
+    return {naming.STACK_LABEL: inputs.stack, naming.COMPONENT_LABEL: _COMPONENT}
+
+
+def deployment(inputs: StackInputs) -> Manifest:
+    """Return the Deployment: the app's container, and `migrate` before it where the config asks for it.
+
+    A readiness probe on the port keeps the old version answering until the new one listens.
+    """
+    workload = inputs.workload
+    commit = {naming.COMMIT_ANNOTATION: workload.commit}
+    container = {
+        **_container(inputs, CONTAINER),
+        "ports": [{"name": "http", "containerPort": workload.port}],
+        "readinessProbe": {"tcpSocket": {"port": workload.port}, "periodSeconds": 1, "failureThreshold": 3},
+    }
+    pod: Manifest = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    if workload.migrate:
+        migrate = {"command": list(workload.migrate.command), "args": list(workload.migrate.arguments)}
+        pod["initContainers"] = [{**_container(inputs, MIGRATE_CONTAINER), **migrate}]
+    if workload.pull_secret_name:
+        pod["imagePullSecrets"] = [{"name": workload.pull_secret_name}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(inputs, inputs.name, _COMPONENT, commit),
+        "spec": {
+            "replicas": workload.replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector(inputs)},
+            "template": {
+                "metadata": {
+                    "labels": object_labels(inputs, _COMPONENT),
+                    # Pods read environment Secrets only when they start: a changed value must change the template.
+                    "annotations": {**commit, _ENVIRONMENT_ANNOTATION: _environment_digest(inputs)},
+                },
+                "spec": pod,
+            },
+        },
+    }
+
+
+def service(inputs: StackInputs) -> Manifest:
+    """Return the Service: port 80 to the app's port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(inputs, inputs.name, _COMPONENT),
+        "spec": {
+            "selector": selector(inputs),
+            "ports": [{"name": "http", "port": 80, "targetPort": inputs.workload.port, "protocol": "TCP"}],
+        },
+    }
+
+
+def _container(inputs: StackInputs, name: str) -> Manifest:
+    workload = inputs.workload
+    sources: list[dict[str, Any]] = [{"configMapRef": {"name": name}} for name in workload.config_map_names]
+    sources += [{"secretRef": {"name": name}} for name in workload.secret_names]
+    # Last, since the last source of a variable wins: what the config says by value is the most specific.
+    sources.append({"secretRef": {"name": environment_secret_name(inputs)}})
+    return {
+        "name": name,
+        "image": workload.image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [variable for variable in _own_variables(inputs) if variable["name"] not in workload.environment],
+        "envFrom": sources,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {"allowPrivilegeEscalation": False},
+    }
+
+
+def _own_variables(inputs: StackInputs) -> list[dict[str, Any]]:
+    """Return what an app is told of itself; a name that the config gives a value for is the config's."""
+    return [
+        {"name": "APP_DOMAIN", "value": inputs.route.host},
+        {"name": "APP_NAME", "value": inputs.name},
+        {"name": "CLUSTER_DISABLED", "value": "1"},
+        {"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+    ]
+
+
+def _environment_digest(inputs: StackInputs) -> str:
+    text = json.dumps(inputs.workload.environment, sort_keys=True)
+    # Keyed by the stack, so that equal environments of two apps cannot be told from their annotations.
+    return hashlib.blake2b(text.encode(), key=inputs.stack.encode(), digest_size=8).hexdigest()
