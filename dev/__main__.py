@@ -1,0 +1,91 @@
+"""`python -m dev`: the development environment's commands. Each is a thin skin over a function."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Annotated
+
+import typer
+
+from dev import cluster, debian
+from dev.cluster.processes import ClusterError
+from dev.console import fail, say
+from dev.images.publish import publish
+from dev.toolchain.build import build, is_built, programs_folder
+from dev.toolchain.components import CLUSTER, ENGINE
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the programs it is made of.")
+
+
+@app.command()
+def up() -> None:
+    """Bring the local cluster up; what it needs is installed and built first."""
+    access = cluster.up()
+    say(f"KUBECONFIG={access.kubeconfig}  (inside its network namespace: python -m dev run -- kubectl get pods -A)")
+
+
+@app.command()
+def down(wipe: Annotated[bool, typer.Option("--wipe", help="Delete the cluster's state too.")] = False) -> None:
+    """Stop all that `up` started; caches stay."""
+    cluster.down(wipe=wipe)
+
+
+@app.command()
+def status() -> None:
+    """Show each part of the cluster; exit code 1 unless it is ready."""
+    found = cluster.status()
+    for part in found.parts:
+        say(f"{part.name:<24} {part.pid or 'not running':<12} {part.log}")
+    say("ready" if found.ready else "left over from a cluster that is not whole" if found.leftovers else "not ready")
+    raise typer.Exit(0 if found.ready else 1)
+
+
+@app.command()
+def toolchain() -> None:
+    """Build every program that is not in the cache yet."""
+    for component in (*CLUSTER, *ENGINE):
+        say(f"{component.name:<24} {build(component)}")
+
+
+@app.command()
+def images() -> None:
+    """Push the builder's images to the local registry, and show what they are called."""
+    debian.install()
+    access = cluster.up()
+    for reference in publish(access.registry, access.inside).values():
+        say(reference)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(command: Annotated[list[str], typer.Argument(help="Program and arguments.")]) -> None:
+    """Run a command where the local cluster is reached, with KUBECONFIG and PATH set."""
+    access = cluster.ClusterAccess()
+    if not cluster.status().ready:
+        fail("the local cluster is not up", "run `python -m dev up`")
+    folders = [str(programs_folder(component)) for component in (*CLUSTER, *ENGINE) if is_built(component)]
+    search = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
+    environment = os.environ | {"KUBECONFIG": str(access.kubeconfig), "PATH": search}
+    if shutil.which(command[0], path=search) is None:
+        fail(f"there is no program {command[0]}", f"it was looked for in {search}")
+    os.execvpe(access.inside[0], [*access.inside, *command], environment)
+
+
+@app.command()
+def shell() -> None:
+    """Open a shell where the local cluster is reached."""
+    run([os.environ.get("SHELL", "/bin/sh")])
+
+
+def main() -> None:
+    """Run the command line; a failure of the cluster is said without a traceback."""
+    try:
+        app()
+    except ClusterError as error:
+        fail(
+            str(error), "`python -m dev up` cleans up and tries again; `python -m dev down --wipe` starts from nothing"
+        )
+
+
+if __name__ == "__main__":
+    main()
