@@ -1,0 +1,5 @@
+"""`python -m watcher` is `reviewapp`."""
+
+from watcher.cli import main
+
+main()

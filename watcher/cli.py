@@ -1,0 +1,87 @@
+"""The command line, `reviewapp`: what needs the cluster, beside what `provisioner.commands` needs none for."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+from pydantic import ValidationError
+
+from provisioner.backend import Backend
+from provisioner.commands import app
+from provisioner.engine import Engine
+from provisioner.errors import ReviewAppError
+from provisioner.settings import Settings
+from watcher import health
+from watcher.cluster import Cluster
+from watcher.controller import Controller
+
+
+def main() -> None:
+    """Run the command line; every error that a user can act on is one line and exit code 1."""
+    try:
+        app()
+    except ReviewAppError as error:
+        _fail(str(error))
+
+
+@app.command()
+def watch(
+    port: Annotated[
+        int, typer.Option(help="Port of /livez, /readyz and /metrics; 0 for none.", min=0, max=65535)
+    ] = 8081,
+) -> None:
+    """Watch ReviewApps and bring each one's stack to what it asks for, until SIGTERM or Ctrl-C.
+
+    Settings come from the file that REVIEWAPP_SETTINGS names and from REVIEWAPP_<NAME> variables; the
+    cluster is that of the Pod's service account, or of KUBECONFIG.
+    """
+    _configure_logs()
+    settings = _settings()
+    engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
+    controller = Controller(Cluster.from_environment(), settings, Backend(settings, engine))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if port:
+        health.serve(controller, port)
+    controller.start()
+    structlog.get_logger().info("watching", workers=settings.workers)
+    stop.wait()
+    structlog.get_logger().info("stopping")
+    controller.stop()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - the values come from the environment.
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_input=False)
+        ]
+        _fail("settings: " + "; ".join(lines) + ". Set REVIEWAPP_<NAME>, or the file that REVIEWAPP_SETTINGS names.")
+
+
+def _configure_logs() -> None:
+    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - the command line's own words.
+    raise SystemExit(1)

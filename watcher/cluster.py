@@ -1,0 +1,244 @@
+"""The API server as plain dicts: read, list, watch, write.
+
+Built on the official client's connection (its kubeconfig, in-cluster credentials and TLS), without its
+models: objects stay as the API sends them. Every call has a timeout. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import urllib3
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+
+from provisioner.errors import ClusterUnreachable, ReviewAppError
+from stacks.naming import GROUP
+
+Object = dict[str, Any]
+"""A Kubernetes object as the API sends it."""
+
+
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 30.0
+# The API server sends a bookmark about once a minute: a stream silent for longer is dead.
+_WATCH_READ_SECONDS = 100.0
+_WATCH_SECONDS = 300
+
+
+def section(item: Object, *path: str) -> Object:
+    """Return a nested mapping of an object; an empty one where it is absent or null."""
+    for key in path:
+        item = item.get(key) or {}
+    return item
+
+
+def entries(item: Object, *path: str) -> list[Object]:
+    """Return a nested list of an object; an empty one where it is absent or null."""
+    return section(item, *path[:-1]).get(path[-1]) or []
+
+
+class ApiRefused(ReviewAppError):
+    """The API server answered with an error. `status` is the HTTP status, `api_reason` its Status reason."""
+
+    reason = "ApiRefused"
+
+    def __init__(self, status: int, api_reason: str, message: str) -> None:
+        self.status = status
+        self.api_reason = api_reason
+        super().__init__(f"{message} (HTTP {status} {api_reason})")
+
+
+class ResourceVersionGone(ReviewAppError):
+    """The API server no longer has the history that a watch asks for: list again.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#410-gone-responses
+    """
+
+    reason = "ResourceVersionGone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    """One kind of object and where the API has it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, of one object, or of its subresource."""
+        prefix = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        parts = [prefix]
+        if namespace and self.namespaced:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts += [part for part in (self.plural, name and quote(name, safe=""), subresource) if part]
+        return "/".join(parts)
+
+
+REVIEW_APPS = Resource(f"{GROUP}/v1", "ReviewApp", "reviewapps", namespaced=False)
+SECRETS = Resource("v1", "Secret", "secrets")
+SERVICES = Resource("v1", "Service", "services")
+PODS = Resource("v1", "Pod", "pods")
+EVENTS = Resource("v1", "Event", "events")
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+JOBS = Resource("batch/v1", "Job", "jobs")
+INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
+
+DECLARED = {(r.api_version, r.kind): r for r in (SECRETS, SERVICES, DEPLOYMENTS, JOBS, INGRESSES)}
+"""The resources of which a stack declares objects, by (apiVersion, kind)."""
+
+
+class Cluster:
+    """A connection to one API server; safe to use from several threads.
+
+    Every method raises `ApiRefused` where the server refuses, and `ClusterUnreachable` where it does not answer.
+    """
+
+    def __init__(self, configuration: Configuration, *, connections: int = 16) -> None:
+        configuration.connection_pool_maxsize = connections
+        self._client: Any = ApiClient(configuration)
+        self._host: str = configuration.host
+
+    @classmethod
+    def from_environment(cls) -> Cluster:
+        """Connect as `kubectl` would: the Pod's service account, else KUBECONFIG.
+
+        Raises:
+            ClusterUnreachable: there is neither.
+        """
+        configuration = Configuration()
+        try:
+            config.load_config(client_configuration=configuration)
+        except config.ConfigException as error:
+            raise ClusterUnreachable(f"no cluster is configured ({error}): set KUBECONFIG") from None
+        return cls(configuration)
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """Return one object, or None where there is none."""
+        try:
+            return self._json("GET", resource.path(namespace, name))
+        except ApiRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(
+        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+    ) -> tuple[list[Object], str]:
+        """Return all objects of a kind, and the resource version of the list."""
+        answer = self._json("GET", resource.path(namespace), query={"labelSelector": label_selector})
+        return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+
+    def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """Create an object."""
+        return self._json("POST", resource.path(namespace), body=body)
+
+    def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """Replace an object; a `resourceVersion` in it must be the current one."""
+        return self._json("PUT", resource.path(namespace, body["metadata"]["name"]), body=body)
+
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        subresource: Literal["status"] | None = None,
+    ) -> Object:
+        """Change an object by a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7396)."""
+        path = resource.path(namespace, name, subresource)
+        return self._json("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete an object and, in the background, what it owns. An object that is gone is no error."""
+        try:
+            self._json("DELETE", resource.path(namespace, name), body={"propagationPolicy": "Background"})
+        except ApiRefused as error:
+            if error.status != 404:
+                raise
+
+    def watch(
+        self, resource: Resource, label_selector: str | None, resource_version: str
+    ) -> Iterator[tuple[str, Object]]:
+        """Yield (type, object) for each change since a resource version, bookmarks too, until the server ends it.
+
+        Raises:
+            ResourceVersionGone: the server has no history back to then.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+            "labelSelector": label_selector,
+        }
+        with self._request("GET", resource.path(), query=query, read_seconds=_WATCH_READ_SECONDS) as response:
+            for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _refused(event["object"].get("code", 500), event["object"])
+                yield event["type"], event["object"]
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str | None] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        with self._request(method, path, query=query, body=body, content_type=content_type) as response:
+            return json.loads(response.data)
+
+    @contextmanager
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str | None] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        read_seconds: float = _READ_SECONDS,
+    ) -> Generator[Any]:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        text = urlencode({name: value for name, value in (query or {}).items() if value})
+        url = f"{self._host}{path}{'?' + text if text else ''}"
+        try:
+            self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            answer = self._client.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=(_CONNECT_SECONDS, read_seconds)
+            ).response
+            try:
+                if not 200 <= answer.status <= 299:
+                    raise _refused(answer.status, answer.data)
+                yield answer
+            finally:
+                answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnreachable(f"{method} {path}: {error}") from error
+
+
+def _lines(response: Any) -> Iterator[bytes]:
+    pending = b""
+    for chunk in response.stream(amt=None, decode_content=False):
+        *lines, pending = (pending + chunk).split(b"\n")
+        yield from (line for line in lines if line)
+
+
+def _refused(status: int, answer: bytes | Object) -> ReviewAppError:
+    try:
+        details: Object = json.loads(answer) if isinstance(answer, bytes) else answer
+    except ValueError:
+        details = {"message": answer[:200].decode(errors="replace")} if isinstance(answer, bytes) else {}
+    if status == 410:
+        return ResourceVersionGone(details.get("message", "the watch is too old"))
+    return ApiRefused(status, details.get("reason", ""), details.get("message", "the API server refused"))

@@ -1,0 +1,300 @@
+"""The controller: gather what is, decide, act, report. A thin shell around `decide` and `status`.
+
+Informers put names of ReviewApps on the queue; a few workers take them off, one name with one worker
+at a time. A worker may be killed at any point: the journal says what was under way, and the next
+worker that takes the name finishes it. Nothing here remembers what an event said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import threading
+import time
+
+import structlog
+
+from provisioner.backend import Backend
+from provisioner.errors import ApplyRefused, EngineFailed, EngineInterrupted, LockOwner, ReviewAppError
+from provisioner.review_app import Status
+from provisioner.settings import Settings
+from provisioner.stack import ReviewAppStack, warm_up
+from stacks import naming
+from stacks.inputs import StackInputs
+from watcher import decide as decisions
+from watcher.certificate import WildcardCertificate
+from watcher.cluster import DEPLOYMENTS, JOBS, PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
+from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
+from watcher.events import record
+from watcher.informers import Informer
+from watcher.journal import Entry, Journal, Phase
+from watcher.queue import WorkQueue
+from watcher.status import changes, status
+from watcher.sweep import refuse_foreign, sweep
+
+_log = structlog.get_logger()
+_SYNC_SECONDS = 60.0
+_RESYNC_SECONDS = 600.0
+_SWEEP_AGAIN_SECONDS = 0.5
+
+
+class Controller:
+    """Brings every stack to what its ReviewApp asks for, for as long as it runs."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, backend: Backend) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._backend = backend
+        self._journal = Journal(cluster, settings.namespace)
+        self._certificate = WildcardCertificate(cluster, settings.tls_secret)
+        self._queue = WorkQueue()
+        self._failures: dict[str, Failure] = {}
+        self._review_apps = Informer(cluster, REVIEW_APPS, self._review_app_changed)
+        self._jobs, self._deployments, self._pods = (
+            Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
+            for resource in (JOBS, DEPLOYMENTS, PODS)
+        )
+        self.informers = (self._review_apps, self._jobs, self._deployments, self._pods)
+        self._workers = [
+            threading.Thread(target=self._work, name=f"worker-{number}") for number in range(settings.workers)
+        ]
+
+    @property
+    def workers_alive(self) -> bool:
+        """Whether every worker runs."""
+        return all(worker.is_alive() for worker in self._workers)
+
+    def start(self) -> None:
+        """Load the journal, fill the informers, then let the workers go.
+
+        Raises:
+            ReviewAppError: the cluster does not answer, or a list did not come in time.
+        """
+        self._journal.load()
+        for informer in self.informers:
+            informer.start()
+        for informer in self.informers:
+            if not informer.wait_synced(_SYNC_SECONDS):
+                raise ReviewAppError(
+                    f"no list of {informer.resource.plural} within {_SYNC_SECONDS:g} s: see the log above"
+                )
+        for entry in self._journal.all():
+            self._queue.add(entry.review_app)
+        warm_up()
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """End running engines gracefully, let the workers finish what they hold, and return."""
+        for informer in self.informers:
+            informer.stop()
+        self._queue.close()
+        self._backend.engine.stop()
+        for worker in self._workers:
+            worker.join()
+
+    def _review_app_changed(self, item: Object) -> None:
+        self._queue.add(item["metadata"]["name"])
+
+    def _part_changed(self, item: Object) -> None:
+        holder = self._journal.holder(item["metadata"]["labels"][naming.STACK_LABEL])
+        if holder:
+            self._queue.add(holder)
+
+    def _work(self) -> None:
+        while (name := self._queue.get()) is not None:
+            try:
+                self._reconcile(name)
+            except ReviewAppError as error:
+                delay = self._queue.retry(name)
+                _log.warning("reconcile_failed", review_app=name, error=str(error), again_in=round(delay, 1))
+            finally:
+                self._queue.done(name)
+
+    def _reconcile(self, name: str) -> None:
+        review_app = self._review_apps.get(name)
+        if review_app is None:
+            self._failures.pop(name, None)
+            entry = self._journal.get(name)
+            if entry:
+                self._destroy(name, decisions.decide_orphan(entry))
+            return
+        view = self._view(review_app)
+        action = decisions.decide(view, self._settings, time.time())
+        error = view.failure.error if view.failure else None
+        if isinstance(action, Claim):
+            self._claim(review_app)
+            return
+        if isinstance(action, Destroy):
+            self._delete(view, action)
+            return
+        if isinstance(action, Apply):
+            error = self._apply(view, action)
+            view = self._view(review_app)
+        elif isinstance(action, Refuse):
+            error = action.error
+        elif isinstance(action, Wait):
+            self._queue.add_after(name, action.until - time.time())
+        else:
+            self._failures.pop(name, None)
+            error = None
+        if error is None:
+            self._queue.forget(name)
+        if not view.deleting or view.claimed:
+            self._report(view, error)
+        self._queue.add_after(name, _RESYNC_SECONDS)
+
+    def _view(self, review_app: Object) -> View:
+        name = review_app["metadata"]["name"]
+        entry = self._journal.get(name)
+        stack = _asked_stack(review_app) or (entry.inputs.stack if entry else None)
+        parts = entry.inputs.stack if entry else stack
+        deployments = self._deployments.labelled(parts) if parts else []
+        return View(
+            review_app=review_app,
+            entry=entry,
+            holder=self._journal.holder(stack) if stack else None,
+            jobs=self._jobs.labelled(parts) if parts else [],
+            deployment=deployments[0] if deployments else None,
+            pods=self._pods.labelled(parts) if parts else [],
+            tls=self._certificate.get(),
+            failure=self._failures.get(name),
+        )
+
+    def _claim(self, review_app: Object) -> None:
+        metadata = review_app["metadata"]
+        finalizers = [*metadata.get("finalizers", []), naming.FINALIZER]
+        # With its version, so that another's finalizer written meanwhile is not lost.
+        body = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        self._review_apps.remember(self._cluster.patch(REVIEW_APPS, None, metadata["name"], body))
+        self._queue.add(metadata["name"])
+
+    def _apply(self, view: View, action: Apply) -> ReviewAppError | None:
+        """Update the stack; return why it could not be, if so.
+
+        Raises:
+            EngineInterrupted: the watcher is stopping.
+        """
+        name = view.name
+        try:
+            refuse_foreign(self._cluster, action.inputs)
+            if action.unfinished:
+                self._finish(action.unfinished)
+            entry = self._note(view, action.inputs, "applying")
+            # Said before the engine runs: it is what people see first.
+            self._report(dataclasses.replace(view, entry=entry), None)
+            result = ReviewAppStack(action.inputs.stack, self._backend).up(action.inputs)
+            self._note(view, action.inputs, "applied")
+        except EngineInterrupted:
+            raise
+        except ReviewAppError as error:
+            delay = self._queue.retry(name)
+            self._failures[name] = Failure(action.inputs.digest(), error, time.time() + delay)
+            _log.warning("update_failed", review_app=name, stack=action.inputs.stack, error=str(error))
+            return error
+        self._failures.pop(name, None)
+        _log.info("updated", review_app=name, stack=action.inputs.stack, seconds=round(result.seconds, 2))
+        return None
+
+    def _finish(self, unfinished: StackInputs) -> None:
+        """Finish an update that was cut off, so that the state knows every object that it made.
+
+        What the API server will not have is left to the new inputs, or to the sweep.
+        """
+        try:
+            ReviewAppStack(unfinished.stack, self._backend).recover(unfinished, self._is_dead)
+        except (ApplyRefused, EngineFailed) as error:
+            _log.warning("not_finished", stack=unfinished.stack, error=str(error))
+
+    def _delete(self, view: View, action: Destroy) -> None:
+        if not action.engine_done:
+            self._report(view, None, deleting="the stack is being destroyed")
+        try:
+            left = self._destroy(view.name, action)
+        except EngineInterrupted:
+            raise
+        except ReviewAppError as error:
+            self._report(view, error)
+            raise
+        if left:
+            self._report(view, None, deleting=f"waiting until these are gone: {', '.join(sorted(left)[:5])}")
+            self._queue.add_after(view.name, _SWEEP_AGAIN_SECONDS)
+        elif view.deleting:
+            self._release(view.review_app)
+        else:
+            self._queue.add(view.name)
+
+    def _destroy(self, name: str, action: Destroy) -> list[str]:
+        """Destroy the stack and sweep after it; return what is still on its way out."""
+        entry = self._journal.get(name)
+        if action.stack is None:
+            return []
+        if not action.engine_done:
+            if action.unfinished:
+                self._finish(action.unfinished)
+            if entry:
+                self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
+            ReviewAppStack(action.stack, self._backend).destroy(self._is_dead)
+            if entry:
+                self._journal.write(dataclasses.replace(entry, phase="destroyed"))
+            _log.info("destroyed", review_app=name, stack=action.stack)
+        left = sweep(self._cluster, action.stack, action.namespaces)
+        left += [
+            f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self._pods.labelled(action.stack)
+        ]
+        if not left:
+            self._failures.pop(name, None)
+            self._journal.remove(name)
+        elif self._review_apps.get(name) is None:
+            self._queue.add_after(name, _SWEEP_AGAIN_SECONDS)
+        return left
+
+    def _release(self, review_app: Object) -> None:
+        metadata = review_app["metadata"]
+        finalizers = [finalizer for finalizer in metadata["finalizers"] if finalizer != naming.FINALIZER]
+        body = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        self._cluster.patch(REVIEW_APPS, None, metadata["name"], body)
+        self._queue.forget(metadata["name"])
+
+    def _note(self, view: View, inputs: StackInputs, phase: Phase) -> Entry:
+        build_namespace = self._settings.build_namespace
+        known = view.entry.namespaces if view.entry else ()
+        # An update that was cut off may have left objects where the last inputs had them.
+        namespaces = {inputs.namespace, build_namespace, *(known if phase == "applying" else ())}
+        entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), socket.gethostname())
+        self._journal.write(entry)
+        return entry
+
+    def _is_dead(self, owner: LockOwner) -> bool:
+        """Whether a lock's owner was a watcher whose Pod is gone. A lock of anybody else is never judged."""
+        if not any(entry.host == owner.host for entry in self._journal.all()) or owner.host == socket.gethostname():
+            return False
+        return self._cluster.get(PODS, self._settings.namespace, owner.host) is None
+
+    def _report(self, view: View, error: ReviewAppError | None, deleting: str | None = None) -> None:
+        review_app = view.review_app
+        old = Status.read(review_app.get("status"))
+        new = status(view, time.time(), error, deleting)
+        if new == old:
+            return
+        name = view.name
+        body = {"status": new.model_dump(mode="json", by_alias=True)}
+        try:
+            answer = self._cluster.patch(REVIEW_APPS, None, name, body, subresource="status")
+        except ApiRefused as refused:
+            if refused.status == 404:
+                return
+            raise
+        self._review_apps.remember(answer)
+        review_app["status"] = answer["status"]
+        for event in changes(old, new):
+            record(self._cluster, review_app, event)
+
+
+def _asked_stack(review_app: Object) -> str | None:
+    """Return the name of the stack that a ReviewApp asks for, where its spec names one at all."""
+    spec = section(review_app, "spec")
+    owner, repository, pull_request = (spec.get(key) for key in ("repoOwner", "repo", "pr"))
+    if owner and repository and pull_request:
+        return naming.stack_name(owner, repository, pull_request)
+    return None

@@ -1,0 +1,211 @@
+"""Decide what to do next for one ReviewApp. Pure: no clock, no cluster, no engine.
+
+`decide` is a function of what is, never of what happened: the same view gives the same answer after a
+restart, a missed event or the same event twice. `controller.py` gathers the view and acts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from provisioner.desired import stack_inputs
+from provisioner.errors import (
+    EngineInterrupted,
+    EngineKilled,
+    EngineTimeout,
+    Refusal,
+    ReviewAppError,
+    SpecRefused,
+    StackLocked,
+)
+from provisioner.review_app import Spec, parse
+from provisioner.settings import Settings
+from stacks import naming
+from stacks.inputs import TLS, StackInputs
+from watcher.cluster import Object
+from watcher.conditions import job_state
+from watcher.journal import Entry
+
+_CUT_OFF = (EngineKilled, EngineTimeout, EngineInterrupted, StackLocked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """An engine run that failed, and when (Unix time) the same inputs are tried again."""
+
+    digest: str
+    error: ReviewAppError
+    retry_at: float
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """All that is known of one ReviewApp at one moment.
+
+    Attributes:
+        review_app: the object itself.
+        entry: the journal's last word on its stack.
+        holder: the ReviewApp that has the stack this one asks for, if any.
+        jobs: the build Jobs that carry the stack's label.
+        deployment: the stack's Deployment.
+        pods: all Pods that carry the stack's label, of builds and of the app.
+        tls: the wildcard certificate, where the settings name one and it is there.
+        failure: the last engine run, if it failed.
+    """
+
+    review_app: Object
+    entry: Entry | None = None
+    holder: str | None = None
+    jobs: Sequence[Object] = ()
+    deployment: Object | None = None
+    pods: Sequence[Object] = ()
+    tls: TLS | None = None
+    failure: Failure | None = None
+
+    @property
+    def name(self) -> str:
+        """The ReviewApp's name."""
+        return self.review_app["metadata"]["name"]
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody asked for the ReviewApp's deletion."""
+        return "deletionTimestamp" in self.review_app["metadata"]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether our finalizer is on it."""
+        return naming.FINALIZER in self.review_app["metadata"].get("finalizers", [])
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """All is as it should be, or only the cluster can bring it further."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """Put our finalizer on the ReviewApp, before anything is made for it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Refuse:
+    """Say what is wrong; make nothing, and leave what runs."""
+
+    error: SpecRefused
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """Try again at `until` (Unix time), not before."""
+
+    until: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Apply:
+    """Bring the stack to `inputs`; first finish the update to `unfinished`, which was cut off."""
+
+    inputs: StackInputs
+    unfinished: StackInputs | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Destroy:
+    """Destroy the stack, sweep what is left, forget it; then, on a delete, let the ReviewApp go.
+
+    Attributes:
+        stack: the stack's name, or None where none was ever made.
+        unfinished: the inputs of an update that was cut off; it is finished first, or its objects would be left.
+        engine_done: whether the engine has already destroyed the stack.
+        namespaces: where the stack may have objects.
+    """
+
+    stack: str | None
+    unfinished: StackInputs | None
+    engine_done: bool
+    namespaces: tuple[str, ...]
+
+
+Action = Nothing | Claim | Refuse | Wait | Apply | Destroy
+
+
+def decide(view: View, settings: Settings, now: float) -> Action:
+    """Return the one thing to do next."""
+    if view.deleting:
+        return _destroy(view, settings) if view.claimed else Nothing()
+    if not view.claimed:
+        return Claim()
+    try:
+        spec = parse(view.review_app.get("spec"))
+        inputs = wanted(view, spec, settings)
+    except SpecRefused as error:
+        return Refuse(error)
+    entry = view.entry
+    if entry and (entry.inputs.stack != inputs.stack or entry.phase in {"destroying", "destroyed"}):
+        # The name now asks for another pull request, or its last life is not yet cleaned up.
+        return _destroy(view, settings)
+    if entry and entry.phase == "applied" and entry.digest == inputs.digest():
+        return Nothing()
+    if view.failure and view.failure.digest == inputs.digest() and now < view.failure.retry_at:
+        return Wait(view.failure.retry_at)
+    return Apply(inputs, unfinished(entry, view.failure) if entry else None)
+
+
+def decide_orphan(entry: Entry, failure: Failure | None = None) -> Destroy:
+    """Return how to clean up after a ReviewApp that went without our finalizer having been asked."""
+    return Destroy(entry.inputs.stack, unfinished(entry, failure), entry.phase == "destroyed", entry.namespaces)
+
+
+def unfinished(entry: Entry, failure: Failure | None) -> StackInputs | None:
+    """Return the inputs of an update that was cut off, and so may have made what the state does not know.
+
+    An engine that said why it failed has written all it made; one that was killed has not.
+    """
+    if entry.phase != "applying":
+        return None
+    ended = failure is not None and failure.digest == entry.digest and not isinstance(failure.error, _CUT_OFF)
+    return None if ended else entry.inputs
+
+
+def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
+    """Return what the ReviewApp's stack should declare, given what has been built.
+
+    Raises:
+        SpecRefused: the spec can't be met.
+    """
+    stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
+    if view.holder not in {None, view.name}:
+        pull_request = f"{spec.repo_owner}/{spec.repo}#{spec.pr}"
+        remedy = f"has the ReviewApp {view.holder} already: delete one of the two"
+        raise SpecRefused([Refusal("spec.pr", pull_request, remedy)])
+    previous = view.entry.inputs if view.entry and view.entry.inputs.stack == stack else None
+    job = find_job(view.jobs, naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash))
+    state = job_state(job)
+    deployed = previous is not None and previous.workload.replicas > 0 and previous.workload.commit == spec.commit_hash
+    tls = view.tls or (previous.route.tls if previous else None)
+    inputs = stack_inputs(spec, settings, previous=previous, built=deployed or state == "succeeded", tls=tls)
+    if previous and previous.build and previous.build.commit == spec.commit_hash and state != "failed":
+        # A commit is built once: new settings or a freshly signed address are no reason to build it again.
+        inputs = inputs.model_copy(update={"build": previous.build})
+    return inputs
+
+
+def find_job(jobs: Sequence[Object], name: str) -> Object | None:
+    """Return the Job of that name."""
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def _destroy(view: View, settings: Settings) -> Destroy:
+    if view.entry:
+        return decide_orphan(view.entry, view.failure)
+    # The journal is written before anything is made. Should it have been lost, the spec still names the stack.
+    try:
+        spec = parse(view.review_app.get("spec"))
+        inputs = stack_inputs(spec, settings, previous=None, built=False, tls=None)
+    except SpecRefused:
+        return Destroy(None, None, engine_done=True, namespaces=())
+    if view.holder not in {None, view.name}:
+        return Destroy(None, None, engine_done=True, namespaces=())
+    return Destroy(inputs.stack, None, engine_done=False, namespaces=(inputs.namespace, settings.build_namespace))

@@ -1,0 +1,151 @@
+"""The journal: what each stack was last asked to declare, and whether that ended well.
+
+One Secret for each ReviewApp, in the watcher's namespace, written before the engine starts and after
+it succeeded. It outlives the watcher, its work folders and the Pulumi state, so that an update that was
+cut off is finished with the inputs it had. The watcher is its only writer and keeps it in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import threading
+from typing import Literal
+
+import structlog
+
+from stacks import naming
+from stacks.inputs import StackInputs
+from watcher.cluster import SECRETS, Cluster, Object
+
+_log = structlog.get_logger()
+_LABEL = f"{naming.GROUP}/journal"
+
+Phase = Literal["applying", "applied", "destroying", "destroyed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """The last word on one ReviewApp's stack.
+
+    Attributes:
+        review_app: the ReviewApp's name.
+        phase: how far the engine came. `applying` and `destroying` mean that it was cut off, if no engine runs.
+        inputs: what the stack was last asked to declare.
+        namespaces: every namespace in which the stack may have objects.
+        host: where the engine of this phase was started.
+    """
+
+    review_app: str
+    phase: Phase
+    inputs: StackInputs
+    namespaces: tuple[str, ...]
+    host: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the inputs."""
+        return self.inputs.digest()
+
+
+class Journal:
+    """All entries, in memory and in the cluster."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._entries: dict[str, Entry] = {}
+        self._stored: set[str] = set()
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Read all entries from the cluster; to be called once, before any other method."""
+        secrets, _ = self._cluster.list(SECRETS, self._namespace, label_selector=_LABEL)
+        for secret in secrets:
+            self._stored.add(secret["metadata"]["name"])
+            try:
+                entry = _entry(secret)
+            except ValueError as error:
+                # Without it the next update starts as a first one; created objects are adopted.
+                _log.error("journal_unreadable", secret=secret["metadata"]["name"], error=type(error).__name__)
+                continue
+            self._entries[entry.review_app] = entry
+
+    def get(self, review_app: str) -> Entry | None:
+        """Return the entry of a ReviewApp."""
+        with self._lock:
+            return self._entries.get(review_app)
+
+    def all(self) -> list[Entry]:
+        """Return every entry."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def holder(self, stack: str) -> str | None:
+        """Return the name of the ReviewApp that has this stack."""
+        with self._lock:
+            return next((entry.review_app for entry in self._entries.values() if entry.inputs.stack == stack), None)
+
+    def write(self, entry: Entry) -> None:
+        """Keep an entry, in the cluster first.
+
+        Raises:
+            ApiRefused, ClusterUnreachable: it could not be written; nothing is remembered then.
+        """
+        secret = _secret(entry, self._namespace)
+        name = secret["metadata"]["name"]
+        if name in self._stored:
+            self._cluster.replace(SECRETS, self._namespace, secret)
+        else:
+            self._cluster.create(SECRETS, self._namespace, secret)
+        with self._lock:
+            self._stored.add(name)
+            self._entries[entry.review_app] = entry
+
+    def remove(self, review_app: str) -> None:
+        """Forget a ReviewApp."""
+        name = _secret_name(review_app)
+        self._cluster.delete(SECRETS, self._namespace, name)
+        with self._lock:
+            self._stored.discard(name)
+            self._entries.pop(review_app, None)
+
+
+def _secret_name(review_app: str) -> str:
+    return naming.part_name("review-app", naming.slug(review_app, 48))
+
+
+def _secret(entry: Entry, namespace: str) -> Object:
+    document = {
+        "reviewApp": entry.review_app,
+        "phase": entry.phase,
+        "namespaces": entry.namespaces,
+        "host": entry.host,
+        "inputs": entry.inputs.model_dump(mode="json"),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": f"{naming.GROUP}/journal",
+        "metadata": {
+            "name": _secret_name(entry.review_app),
+            "namespace": namespace,
+            "labels": {_LABEL: "true", "app.kubernetes.io/managed-by": "reviewapp"},
+        },
+        "data": {"entry": base64.b64encode(json.dumps(document).encode()).decode()},
+    }
+
+
+def _entry(secret: Object) -> Entry:
+    try:
+        document = json.loads(base64.b64decode(secret["data"]["entry"]))
+        return Entry(
+            review_app=document["reviewApp"],
+            phase=document["phase"],
+            inputs=StackInputs.model_validate(document["inputs"]),
+            namespaces=tuple(document["namespaces"]),
+            host=document["host"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None

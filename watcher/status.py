@@ -1,0 +1,204 @@
+"""What a ReviewApp's status says, from what was observed. Pure.
+
+`status` gives the whole status; `changes` gives the Events that tell of its way from the last one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+from typing import Literal
+
+from provisioner.errors import ReviewAppError, SpecRefused
+from provisioner.review_app import Condition, Status
+from stacks import route
+from stacks.inputs import Build, StackInputs
+from watcher.cluster import Object, section
+from watcher.conditions import commit_pods, find_condition, job_pods, job_state, trouble
+from watcher.decide import View, find_job
+
+_MESSAGE_LIMIT = 2_000
+# Reasons that tell of the way things go; every other one is a warning.
+_EXPECTED = {"Accepted", "Available", "Building", "Built", "Deleting", "Ready", "Starting", "Updating"}
+_SILENT = {"NotAccepted", "NotBuilt"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened, for `kubectl describe`."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Finding:
+    """A condition before it is compared with the last one."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+def status(view: View, now: float, error: ReviewAppError | None = None, deleting: str | None = None) -> Status:
+    """Return the status to write.
+
+    Args:
+        view: what was observed; its journal entry is what was last asked for.
+        now: Unix time.
+        error: why the ReviewApp was refused or its stack could not be updated, if so.
+        deleting: what a delete still waits for, if one is under way.
+    """
+    old = Status.read(view.review_app.get("status"))
+    inputs = view.entry.inputs if view.entry else None
+    build = inputs.build if inputs else None
+    built = _built(view, build)
+    available = _available(view, inputs)
+    findings = [_accepted(view, error), built, available]
+    findings.append(_ready(view, findings, inputs, error, deleting))
+    generation = view.review_app["metadata"].get("generation", 0)
+    same_build = build is not None and old.build_commit == build.commit and old.build_job_name == build.job_name
+    return Status(
+        app_status=_app_status(view, inputs, built, error),
+        build_status={"True": "success", "Unknown": "building"}.get(built.status, "error")
+        if build
+        else old.build_status,
+        build_job_name=build.job_name if build else old.build_job_name,
+        build_commit=build.commit if build else old.build_commit,
+        build_started_at=old.build_started_at if same_build or not build else int(now),
+        image=build.image if build else old.image,
+        url=route.url(inputs) if inputs else None,
+        stack=inputs.stack if inputs else None,
+        observed_generation=generation,
+        conditions=tuple(_condition(finding, old, generation, now) for finding in findings),
+    )
+
+
+def changes(old: Status, new: Status) -> Iterator[Event]:
+    """Return an Event for each condition whose status or reason is another than before."""
+    known = {entry.type: (entry.status, entry.reason) for entry in old.conditions}
+    told: set[str] = set()
+    for entry in new.conditions:
+        if known.get(entry.type) == (entry.status, entry.reason) or entry.reason in _SILENT | told:
+            continue
+        # Ready repeats the reason of the condition that stands in its way: one Event tells it.
+        told.add(entry.reason)
+        yield Event("Normal" if entry.reason in _EXPECTED else "Warning", entry.reason, entry.message)
+
+
+def _accepted(view: View, error: ReviewAppError | None) -> _Finding:
+    if isinstance(error, SpecRefused):
+        return _Finding("Accepted", "False", error.reason, str(error))
+    message = "the spec is valid"
+    if section(view.review_app, "spec", "config", "database"):
+        message += "; config.database is not served by this version: the app starts without it"
+    return _Finding("Accepted", "True", "Accepted", message)
+
+
+def _built(view: View, build: Build | None) -> _Finding:
+    """Say how far the build of the newest commit is: True, False once it is lost, Unknown while it goes on."""
+    if build is None:
+        return _Finding("Built", "Unknown", "NotAccepted", "nothing is being built")
+    commit = build.commit[:12]
+    inputs = view.entry.inputs if view.entry else None
+    job = find_job(view.jobs, build.job_name)
+    state = job_state(job)
+    if state == "succeeded" or (inputs and inputs.workload.commit == build.commit and inputs.workload.replicas):
+        return _Finding("Built", "True", "Built", f"commit {commit} is built as {build.image}")
+    found = trouble(job_pods(view.pods, build.job_name))
+    if job is not None and state == "failed":
+        failed = find_condition(job, "Failed") or {}
+        reason = "BuildTimedOut" if failed.get("reason") == "DeadlineExceeded" else "BuildFailed"
+        detail = found.message if found else failed.get("message", "")
+        return _Finding("Built", "False", reason, f"the build of commit {commit} failed: {detail}")
+    if found:
+        return _Finding(
+            "Built", "Unknown", found.reason, f"the build of commit {commit} is tried again: {found.message}"
+        )
+    return _Finding("Built", "Unknown", "Building", f"commit {commit} is being built by Job {build.job_name}")
+
+
+def _available(view: View, inputs: StackInputs | None) -> _Finding:
+    """Say whether any version answers; if none does, why."""
+    if inputs is None:
+        return _Finding("Available", "False", "NotAccepted", "nothing is deployed")
+    if not inputs.workload.replicas:
+        return _Finding("Available", "False", "NotBuilt", "there is no image to run yet")
+    running = section(view.deployment or {}, "status")
+    if running.get("availableReplicas"):
+        return _Finding("Available", "True", "Available", f"the app answers at {route.url(inputs)}")
+    found = trouble(commit_pods(view.pods, inputs.workload.commit))
+    if found:
+        return _Finding("Available", "False", found.reason, found.message)
+    return _Finding("Available", "False", "Starting", f"commit {inputs.workload.commit[:12]} is starting")
+
+
+def _ready(
+    view: View,
+    findings: list[_Finding],
+    inputs: StackInputs | None,
+    error: ReviewAppError | None,
+    deleting: str | None,
+) -> _Finding:
+    """Say whether the newest commit is what answers; if not, the first thing that stands in its way."""
+    if deleting is not None:
+        return _Finding("Ready", "False", "Deleting", deleting)
+    if error is not None:
+        return _Finding("Ready", "False", error.reason, str(error))
+    for finding in findings:
+        if finding.status != "True":
+            return _Finding("Ready", "False", finding.reason, finding.message)
+    commit = inputs.workload.commit if inputs else ""  # Without inputs, Available is not True.
+    if not _rolled_out(view.deployment):
+        found = trouble(commit_pods(view.pods, commit))
+        if found:
+            return _Finding("Ready", "False", found.reason, found.message)
+        return _Finding("Ready", "False", "Updating", f"commit {commit[:12]} is taking over")
+    return _Finding("Ready", "True", "Ready", f"commit {commit[:12]} answers")
+
+
+def _rolled_out(deployment: Object | None) -> bool:
+    """Whether only Pods of the newest template are left, and all are available.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment
+    """
+    if deployment is None:
+        return False
+    running = section(deployment, "status")
+    replicas = deployment["spec"].get("replicas", 1)
+    return (
+        running.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and running.get("replicas", 0) == running.get("updatedReplicas", 0) == replicas
+        and running.get("availableReplicas", 0) == replicas
+    )
+
+
+def _app_status(view: View, inputs: StackInputs | None, built: _Finding, error: ReviewAppError | None) -> str:
+    if view.deleting:
+        return "deleting"
+    if inputs and inputs.workload.replicas:
+        return "deployed"
+    return "error" if built.status == "False" or isinstance(error, SpecRefused) else "building"
+
+
+def _condition(finding: _Finding, old: Status, generation: int, now: float) -> Condition:
+    known = next((entry for entry in old.conditions if entry.type == finding.type), None)
+    if known and known.status == finding.status:
+        since = known.last_transition_time
+    else:
+        since = datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = finding.message
+    if len(message) > _MESSAGE_LIMIT:
+        # The end of a log is what tells.
+        message = f"{message[:200]} […] {message[-(_MESSAGE_LIMIT - 210) :]}"
+    return Condition(
+        type=finding.type,
+        status=finding.status,
+        reason=finding.reason,
+        message=message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
