@@ -167,11 +167,14 @@ def _is_whole(parts: dict[str, Part]) -> bool:
 def _explain_and_clean() -> None:
     if not sweep.anything_left():
         return
-    dead = [record.name for record in records().values() if not record.alive]
+    found = records()
+    dead = [record.name for record in found.values() if not record.alive]
     if not _COMPLETE.exists():
         label = "clean up after a start that was broken off"
     elif dead:
-        say(f"ended without `down`: {', '.join(dead)}\n{log_tail(dead[0])}")
+        say(f"ended without `down`: {', '.join(dead)}")
+        if len(dead) < len(found):
+            say(log_tail(dead[0]))
         label = "clean up what they left"
     else:
         label = "stop the running cluster: its versions or settings are not the ones wanted, or it does not answer"

@@ -84,6 +84,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ["{_CNI_PROGRAMS}"]
     conf_dir = "{_CNI}"
+    use_internal_loopback = true
   [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     runtime_path = "{programs}/containerd-shim-runc-v2"

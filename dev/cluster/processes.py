@@ -20,6 +20,7 @@ from dev.cluster import layout
 
 _RECORDS = layout.RUN / "parts"
 _LOG_LINES = 15
+_LOG_COLUMNS = 240
 _POLL_SECONDS = 0.05
 
 
@@ -159,7 +160,7 @@ def log_tail(name: str) -> str:
     """The last lines of a part's log, indented, under the log's path."""
     log = layout.LOGS / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
-    return "\n    ".join([f"  {log} ends with:", *(lines or ["(nothing)"])])
+    return "\n    ".join([f"  {log} ends with:", *(line[:_LOG_COLUMNS] for line in lines or ["(nothing)"])])
 
 
 def _send(pid: int, how: signal.Signals) -> None:

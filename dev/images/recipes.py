@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import subprocess
-import tempfile
 import tomllib
-from collections.abc import Set
 from pathlib import Path
 
-from dev.console import fail
+from dev.images import python
 from dev.images.archive import Image, Layer, Tree
-from dev.images.machine import add_libraries, add_merged_root, add_program, versions
+from dev.images.machine import add_merged_root, add_program, versions
 from dev.paths import REPOSITORY
 from dev.toolchain.build import build
 from dev.toolchain.components import BUILDKIT, COREDNS, CRANE, ROOTLESSKIT, Component
@@ -22,24 +18,8 @@ from dev.toolchain.modules import module_folder
 USER = 1000
 _BUSYBOX = Path("/bin/busybox")
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-_PYTHON = Path("/usr/bin/python3")
 _CAP_SETGID = 6
 _CAP_SETUID = 7
-
-_LEFT_OUT_OF_PYTHON = {
-    "test",
-    "idlelib",
-    "lib2to3",
-    "ensurepip",
-    "pydoc_data",
-    "tkinter",
-    "turtledemo",
-    "distutils",
-    "__pycache__",
-}
-_KEPT_OF_BOTOCORE = {"s3", "sts"}
-_UNPACK_NEEDS = ("boto3", "httpx", "zstandard")
-_UNPACK_FOLDER = "opt/reviewapp"
 
 
 def pause() -> Image:
@@ -120,28 +100,13 @@ def buildkit() -> Image:
 
 def unpack() -> Image:
     """Python with the project's `builder` package: fetches and unpacks the source of a build."""
-    python = f"python{_python_version()}"
-    interpreter = Layer("python", versions(f"{python}-minimal", f"lib{python}-stdlib", "libc6"), _fill_python)
-    lock = REPOSITORY / "requirements.lock"
-    libraries = Layer(
-        "unpack-libraries", (python, *_UNPACK_NEEDS, hashlib.sha256(lock.read_bytes()).hexdigest()), _fill_libraries
-    )
-    sources = sorted((REPOSITORY / "builder").rglob("*.py"))
-    digests = tuple(
-        f"{file.relative_to(REPOSITORY)}={hashlib.sha256(file.read_bytes()).hexdigest()}" for file in sources
-    )
-    own = Layer(
-        "unpack",
-        (python, *digests),
-        lambda tree: _add_compiled(tree, REPOSITORY / "builder", f"{_UNPACK_FOLDER}/builder"),
-    )
     return Image(
         "unpack",
         _project_version(),
-        (_busybox(), interpreter, libraries, own),
+        (_busybox(), *python.layers()),
         entrypoint=("python3", "-m", "builder.unpack"),
         environment=(
-            f"PYTHONPATH=/{_UNPACK_FOLDER}",
+            f"PYTHONPATH=/{python.FOLDER}",
             "PYTHONUNBUFFERED=1",
             "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
         ),
@@ -195,98 +160,6 @@ def _built(component: Component, folder: str) -> Layer:
             tree.file(f"{folder}/{program}", programs / program, 0o755)
 
     return Layer(component.name, (component.key, folder), fill)
-
-
-@functools.cache
-def _python_version() -> str:
-    question = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
-    return subprocess.run(
-        [_PYTHON, "-c", question], capture_output=True, text=True, timeout=30, check=True
-    ).stdout.strip()
-
-
-def _fill_python(tree: Tree) -> None:
-    version = _python_version()
-    add_program(tree, _PYTHON.resolve(), "usr/bin/python3")
-    tree.link("usr/bin/python", "python3")
-    library = Path(f"/usr/lib/python{version}")
-    _add_compiled(tree, library, str(library), leave_out=_LEFT_OUT_OF_PYTHON)
-    extensions = sorted((library / "lib-dynload").glob("*.so"))
-    for extension in extensions:
-        tree.file(str(extension), extension, 0o755)
-    add_libraries(tree, extensions)
-
-
-def _fill_libraries(tree: Tree) -> None:
-    with tempfile.TemporaryDirectory() as target:
-        constraints = ["--constraint", str(REPOSITORY / "requirements.lock")]
-        command = [
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            str(_PYTHON),
-            "--target",
-            target,
-            *constraints,
-            *_UNPACK_NEEDS,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode:
-            fail(
-                f"libraries for the unpack image were not installed:\n{done.stderr}",
-                "check the Python package registry",
-            )
-        data = Path(target) / "botocore/data"
-        leave_out = {folder.name for folder in data.iterdir() if folder.is_dir()} - _KEPT_OF_BOTOCORE
-        _add_compiled(tree, Path(target), _UNPACK_FOLDER, leave_out=leave_out | {"bin", "__pycache__"}, everything=True)
-
-
-def _add_compiled(
-    tree: Tree, source: Path, to: str, *, leave_out: Set[str] = frozenset(), everything: bool = False
-) -> None:
-    """Add Python modules with their bytecode, which never asks for the source's date: a layer's files have none.
-
-    Args:
-        tree: the layer's files.
-        source: the folder of the modules.
-        to: the folder's path in the image.
-        leave_out: names of folders and files to skip, at any depth.
-        everything: whether files other than Python's are added too.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch)
-        files: list[Path] = []
-        for folder, folders, names in os.walk(source):
-            folders[:] = sorted(set(folders) - leave_out)
-            files += [Path(folder) / name for name in sorted(names) if name not in leave_out]
-        for file in files:
-            name = f"{to}/{file.relative_to(source)}"
-            if file.suffix == ".py":
-                target = copy / file.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(file.read_bytes())
-                tree.file(name, file.read_bytes())
-            elif everything:
-                tree.file(name, file.read_bytes(), 0o755 if file.suffix == ".so" else 0o644)
-        command = [
-            _PYTHON,
-            "-m",
-            "compileall",
-            "-q",
-            "-s",
-            scratch,
-            "-p",
-            f"/{to}",
-            "--invalidation-mode",
-            "unchecked-hash",
-            scratch,
-        ]
-        # Some libraries carry modules of newer or older Pythons: what does not compile is left to fail when imported.
-        subprocess.run(command, capture_output=True, timeout=600, check=False)
-        for bytecode in sorted(copy.rglob("*.pyc")):
-            tree.file(f"{to}/{bytecode.relative_to(copy)}", bytecode.read_bytes())
 
 
 def _project_version() -> str:
