@@ -162,31 +162,32 @@ class Image:
 
     @property
     def tag(self) -> str:
-        """The version and a digest of all that the image is made from: a tag never means two things."""
-        settings = repr(dataclasses.replace(self, layers=()))
-        return f"{self.version}-{_digest(settings, *(layer.key for layer in self.layers))[:12]}"
+        """The version and a digest of the image's content: a tag never means two things. Makes missing layers."""
+        return f"{self.version}-{hashlib.sha256(self._config()).hexdigest()[:12]}"
 
     @contextmanager
     def archive(self, reference: str) -> Generator[Path]:
         """Give the image as a `docker load` archive under that reference, for as long as the block runs."""
-        blobs = [layer.blob() for layer in self.layers]
-        config = json.dumps(self._config([digest for _, digest in blobs]), sort_keys=True).encode()
-        names = [f"{index}.tar.gz" for index in range(len(blobs))]
+        config = self._config()
+        names = [f"{index}.tar.gz" for index in range(len(self.layers))]
         manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": names}]
         with NamedTemporaryFile(dir=_LAYERS, suffix=".tar") as temporary:
             with tarfile.open(fileobj=temporary, mode="w") as tar:
-                for name, content in (("manifest.json", json.dumps(manifest).encode()), ("config.json", config)):
+                for name, content in (
+                    ("manifest.json", json.dumps(manifest).encode()),
+                    ("config.json", config),
+                ):
                     entry = tarfile.TarInfo(name)
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))
-                for name, (file, _) in zip(names, blobs, strict=True):
-                    tar.add(file, name)
+                for name, layer in zip(names, self.layers, strict=True):
+                    tar.add(layer.blob()[0], name)
             temporary.flush()
             yield Path(temporary.name)
 
-    def _config(self, digests: list[str]) -> dict[str, Any]:
+    def _config(self) -> bytes:
         search = ":".join([*self.search, _DEFAULT_PATH])
-        return {
+        content: dict[str, Any] = {
             "architecture": _ARCHITECTURES[platform.machine()],
             "os": "linux",
             "created": _CREATED,
@@ -198,9 +199,10 @@ class Image:
                 "WorkingDir": self.folder,
                 "Volumes": {path: {} for path in self.volumes} or None,
             },
-            "rootfs": {"type": "layers", "diff_ids": digests},
+            "rootfs": {"type": "layers", "diff_ids": [layer.blob()[1] for layer in self.layers]},
             "history": [{"created": _CREATED, "created_by": layer.name} for layer in self.layers],
         }
+        return json.dumps(content, sort_keys=True).encode()
 
 
 @functools.cache

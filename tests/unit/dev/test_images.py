@@ -83,13 +83,14 @@ def _present(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def test_a_tag_changes_with_what_the_image_is_made_from() -> None:
-    def image(made_from: str, user: str = "") -> Image:
-        return Image("app", "1.0", (Layer("one", (made_from,), lambda _: None),), user=user)
+def test_a_tag_changes_with_what_is_in_the_image_and_with_nothing_else() -> None:
+    def image(made_from: str, content: bytes, user: str = "") -> Image:
+        return Image("app", "1.0", (Layer("one", (made_from,), lambda tree: tree.file("x", content)),), user=user)
 
-    assert image("a").tag == image("a").tag
-    assert len({image("a").tag, image("b").tag, image("a", "1000").tag}) == 3
-    assert image("a").tag.startswith("1.0-")
+    first = image("a", b"x").tag
+    assert first.startswith("1.0-")
+    assert image("made otherwise", b"x").tag == first
+    assert len({first, image("b", b"y").tag, image("a", b"x", "1000").tag}) == 3
 
 
 def test_a_layer_is_made_once() -> None:
