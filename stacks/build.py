@@ -1,0 +1,263 @@
+"""The build Job of one commit: fetch and unpack, build, push, each in a container of its own.
+
+    unpack (init)   tarball  -> /source   may see the AWS credentials, runs nothing of the pull request's
+    build (init)    /source  -> /image    runs the pull request's Dockerfile, sees no credential at all
+    push            /image   -> registry  may see the registry credentials, runs nothing of the pull request's
+
+Pure: the manifest is a function of its inputs. Text that comes from outside reaches the containers as
+arguments and environment values, never through a shell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+from stacks.inputs import Build
+from stacks.naming import COMMIT_ANNOTATION, COMPONENT_LABEL, GROUP
+
+# Kubernetes objects as plain data, keys as in YAML.
+Manifest = dict[str, Any]
+
+UNPACK_CONTAINER: Final = "unpack"
+BUILD_CONTAINER: Final = "build"
+PUSH_CONTAINER: Final = "push"
+
+USER: Final = 1000
+"""Uid and gid of every container: whom the rootless BuildKit image is made for, and so who may read its output."""
+
+MAXIMUM_COMPRESSED_BYTES: Final = 512 << 20
+MAXIMUM_UNPACKED_BYTES: Final = 2 << 30
+MAXIMUM_ENTRIES: Final = 200_000
+FETCH_SECONDS: Final = 300
+
+UNPACK_FINAL_EXIT_CODES: Final = (2, 5, 6, 7)
+"""Exit codes of `unpack` that another try can't change: bad parameter, no archive, unsafe entry, too large.
+
+What the server refuses (3) is tried again: the tarball or the credentials may still arrive.
+"""
+
+# Killed this long after it was told to stop: a superseded build makes room at once.
+_GRACE_SECONDS: Final = 1
+
+_SOURCE: Final = "/source"
+_TREE: Final = f"{_SOURCE}/tree"
+_IMAGE: Final = "/image"
+_LAYOUT: Final = f"{_IMAGE}/oci"
+
+# The tarball and what is unpacked from it are there at once.
+_SOURCE_SIZE: Final = "3Gi"
+_IMAGE_SIZE: Final = "8Gi"
+_BUILDKIT_SIZE: Final = "16Gi"
+
+_UNPACK_RESOURCES: Final[Manifest] = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"cpu": "1", "memory": "512Mi"},
+}
+_BUILD_RESOURCES: Final[Manifest] = {
+    "requests": {"cpu": "250m", "memory": "256Mi"},
+    "limits": {"cpu": "4", "memory": "4Gi"},
+}
+_PUSH_RESOURCES: Final[Manifest] = {
+    "requests": {"cpu": "50m", "memory": "32Mi"},
+    "limits": {"cpu": "1", "memory": "256Mi"},
+}
+
+# What a container needs that runs nothing of the pull request's.
+_CONFINED: Final[Manifest] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildStep:
+    """What one kind of builder adds to the Pod: it makes an OCI layout of a source tree, without credentials.
+
+    Attributes:
+        container: the init container named `build`; mounts the volumes `source` (read-only) and `image`.
+        volumes: further volumes of its own.
+        annotations: further annotations of the Pod.
+    """
+
+    container: Manifest
+    volumes: list[Manifest]
+    annotations: dict[str, str]
+
+
+def job(build: Build, labels: dict[str, str]) -> Manifest:
+    """Return the manifest of the build Job, its Pods labelled like itself, with the component `build`.
+
+    The container `push` leaves the image's `<repository>@sha256:…` as its termination message; the
+    containers before it, on failure, the reason.
+    """
+    step = buildkit(build)
+    labels = {**labels, COMPONENT_LABEL: "build"}
+    annotations = {COMMIT_ANNOTATION: build.commit}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": build.job_name,
+            "namespace": build.namespace,
+            "labels": labels,
+            "annotations": annotations,
+        },
+        "spec": {
+            "backoffLimit": build.retries,
+            "activeDeadlineSeconds": build.timeout_seconds,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": UNPACK_CONTAINER,
+                            "operator": "In",
+                            "values": list(UNPACK_FINAL_EXIT_CODES),
+                        },
+                    }
+                ]
+            },
+            "template": {
+                "metadata": {"labels": labels, "annotations": {**annotations, **step.annotations}},
+                "spec": _pod(build, step),
+            },
+        },
+    }
+
+
+def _pod(build: Build, step: BuildStep) -> Manifest:
+    volumes: list[Manifest] = [
+        {"name": "source", "emptyDir": {"sizeLimit": _SOURCE_SIZE}},
+        {"name": "image", "emptyDir": {"sizeLimit": _IMAGE_SIZE}},
+        *step.volumes,
+    ]
+    if build.push_secret_name:
+        volumes.append(
+            {
+                "name": "docker-config",
+                "secret": {
+                    "secretName": build.push_secret_name,
+                    "items": [{"key": ".dockerconfigjson", "path": "config.json"}],
+                },
+            }
+        )
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER},
+        "initContainers": [_unpack(build), step.container],
+        "containers": [_push(build)],
+        "volumes": volumes,
+    }
+
+
+def _unpack(build: Build) -> Manifest:
+    environment = {
+        "UNPACK_URL": build.tarball_url,
+        "UNPACK_TARGET": _TREE,
+        "UNPACK_MAXIMUM_COMPRESSED_BYTES": str(MAXIMUM_COMPRESSED_BYTES),
+        "UNPACK_MAXIMUM_UNPACKED_BYTES": str(MAXIMUM_UNPACKED_BYTES),
+        "UNPACK_MAXIMUM_ENTRIES": str(MAXIMUM_ENTRIES),
+        "UNPACK_TIMEOUT_SECONDS": str(FETCH_SECONDS),
+    }
+    if build.s3_endpoint_url:
+        environment["S3_ENDPOINT_URL"] = build.s3_endpoint_url
+    container: Manifest = {
+        "name": UNPACK_CONTAINER,
+        "image": build.unpack_image,
+        "command": ["python", "-m", "builder.unpack"],
+        "env": _environment(environment),
+        "volumeMounts": [{"name": "source", "mountPath": _SOURCE}],
+        "resources": _UNPACK_RESOURCES,
+        "securityContext": _CONFINED,
+    }
+    if build.tarball_secret_name:
+        container["envFrom"] = [{"secretRef": {"name": build.tarball_secret_name}}]
+    return container
+
+
+def buildkit(build: Build) -> BuildStep:
+    """Return the build step of rootless BuildKit, whose daemon lives as long as the build.
+
+    It wants its set-uid helpers, hence no `allowPrivilegeEscalation: false`, and the system calls that
+    make namespaces and mounts, hence a seccomp profile of its own or none.
+    """
+    flags = ["--oci-worker-no-process-sandbox"]
+    mounts: list[Manifest] = [
+        {"name": "source", "mountPath": _SOURCE, "readOnly": True},
+        {"name": "image", "mountPath": _IMAGE},
+        {"name": "buildkit", "mountPath": "/home/user/.local/share/buildkit"},
+    ]
+    volumes: list[Manifest] = [{"name": "buildkit", "emptyDir": {"sizeLimit": _BUILDKIT_SIZE}}]
+    annotations: dict[str, str] = {}
+    if build.registry_insecure:
+        # A file without another object and without a shell: the Pod's own annotation, mounted.
+        key = f"{GROUP}/buildkitd.toml"
+        # JSON's quoting of a string is TOML's too.
+        annotations[key] = f"[registry.{json.dumps(_registry(build.image))}]\n  http = true\n"
+        item = {"path": "buildkitd.toml", "fieldRef": {"fieldPath": f"metadata.annotations['{key}']"}}
+        volumes.append({"name": "buildkitd-config", "downwardAPI": {"items": [item]}})
+        mounts.append({"name": "buildkitd-config", "mountPath": "/etc/buildkitd", "readOnly": True})
+        flags.append("--config=/etc/buildkitd/buildkitd.toml")
+    profile = build.seccomp_profile
+    container: Manifest = {
+        "name": BUILD_CONTAINER,
+        "image": build.builder_image,
+        "command": ["buildctl-daemonless.sh"],
+        "args": [
+            "build",
+            "--progress=plain",
+            "--frontend=dockerfile.v0",
+            f"--local=context={_TREE}",
+            f"--local=dockerfile={_TREE}",
+            f"--output=type=oci,tar=false,dest={_LAYOUT}",
+        ],
+        "env": _environment({"BUILDKITD_FLAGS": " ".join(flags)}),
+        "volumeMounts": mounts,
+        "resources": _BUILD_RESOURCES,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+            "seccompProfile": (
+                {"type": "Localhost", "localhostProfile": profile} if profile else {"type": "Unconfined"}
+            ),
+            "appArmorProfile": {"type": "Unconfined"},
+        },
+    }
+    return BuildStep(container=container, volumes=volumes, annotations=annotations)
+
+
+def _push(build: Build) -> Manifest:
+    # The image has no shell; crane itself writes the digest to where the kubelet looks for it.
+    arguments = ["push", _LAYOUT, build.image, "--image-refs=/dev/termination-log"]
+    if build.registry_insecure:
+        arguments.append("--insecure")
+    mounts: list[Manifest] = [{"name": "image", "mountPath": _IMAGE, "readOnly": True}]
+    container: Manifest = {
+        "name": PUSH_CONTAINER,
+        "image": build.push_image,
+        "args": arguments,
+        "volumeMounts": mounts,
+        "resources": _PUSH_RESOURCES,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _CONFINED,
+    }
+    if build.push_secret_name:
+        mounts.append({"name": "docker-config", "mountPath": "/docker-config", "readOnly": True})
+        container["env"] = _environment({"DOCKER_CONFIG": "/docker-config"})
+    return container
+
+
+def _environment(values: dict[str, str]) -> list[Manifest]:
+    """Return a container's `env`. A `$` is doubled: Kubernetes expands `$(NAME)` in values."""
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in values.items()]
+
+
+def _registry(image: str) -> str:
+    return image.partition("/")[0]
