@@ -1,0 +1,176 @@
+"""Where the engine keeps state, secrets and scratch files: the backend, its environment and its folders.
+
+Below the data folder: `state` (the default backend), `work/<stack>` (a project folder, kept as long as the stack)
+and `engine/<slot>` (a PULUMI_HOME for each concurrent caller: the plugin and the CLI's logs).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulumi.automation import LocalWorkspace
+
+from provisioner import processes
+from provisioner.engine import PROVIDER, PROVIDER_FOLDER, Engine
+from provisioner.settings import Settings
+
+PROJECT = "reviewapp"
+"""Name of the Pulumi project that all stacks belong to."""
+
+# `enableSecretMutable`: a changed Secret is updated in place; the provider's default is to delete it and make it
+# anew, while Pods that refer to it cannot start.
+# https://www.pulumi.com/registry/packages/kubernetes/api-docs/provider/
+PROJECT_FILE = f"""\
+name: {PROJECT}
+runtime: python
+config:
+  kubernetes:enableConfigMapMutable:
+    value: true
+  kubernetes:enableSecretMutable:
+    value: true
+"""
+"""Text of the `Pulumi.yaml` in each stack's work folder."""
+
+_STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+# Credentials that the state backend or the key service needs, by the start of their variables' names.
+_CREDENTIALS: dict[str, tuple[str, ...]] = {
+    "s3": ("AWS_",),
+    "gs": ("GOOGLE_", "GCP_", "CLOUDSDK_"),
+    "azblob": ("AZURE_", "ARM_"),
+    "postgres": ("PG",),
+}
+
+
+class Backend:
+    """The state backend of one installation, and the folders that engine runs need.
+
+    One for the whole process; safe from any thread. Making it creates the folders, and ends plugins that dead
+    engines left behind.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        folder = settings.data_folder.absolute()
+        self.engine = engine
+        self.url = settings.backend_url or f"file://{folder / 'state'}"
+        self._work = folder / "work"
+        self._homes = folder / "engine"
+        self._passphrase = settings.passphrase
+        for needed in (folder, self._work, self._homes, folder / "state"):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.end_orphans()
+
+    def project(self, stack: str, slot: int) -> StackProject:
+        """Return the project of a stack, with its work folder made if need be.
+
+        Args:
+            stack: the stack's name.
+            slot: number of the caller; two that run engines at once have different ones.
+
+        Raises:
+            ValueError: the name is none that `stacks.naming.stack_name` gives.
+        """
+        if not _STACK_NAME.fullmatch(stack):
+            raise ValueError(f"{stack!r} is not the name of a stack: it must match {_STACK_NAME.pattern}")
+        home = self._homes / str(slot)
+        _link_provider(home, self.engine.provider)
+        folder = self._work / stack
+        folder.mkdir(mode=0o700, exist_ok=True)
+        project = folder / "Pulumi.yaml"
+        if not project.exists() or project.read_text() != PROJECT_FILE:
+            project.write_text(PROJECT_FILE)
+        workspace = LocalWorkspace(
+            work_dir=str(folder),
+            env_vars=self._environment() | {"PULUMI_HOME": str(home)},
+            pulumi_command=self.engine,
+        )
+        return StackProject(stack, self.url, workspace)
+
+    def end_orphans(self) -> list[int]:
+        """End the provider plugins of ours whose engine is gone; return their process ids."""
+        return processes.end_orphans(self._homes)
+
+    def _environment(self) -> dict[str, str]:
+        prefixes = _CREDENTIALS.get(self.url.partition(":")[0], ())
+        environment = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+        return environment | {
+            "USER": os.environ.get("USER", PROJECT),
+            "PULUMI_BACKEND_URL": self.url,
+            "PULUMI_CONFIG_PASSPHRASE": self._passphrase.get_secret_value(),
+            # The provider's salt or key is in a file of the work folder too, and a lost folder must lose no secret.
+            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The history has a copy of each checkpoint already.
+            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+            "PULUMI_LOG_ROTATION_MAX_AGE_DAYS": "1",
+            "PULUMI_LOG_ROTATION_MAX_TOTAL_MB": "32",
+        }
+
+
+@dataclass(frozen=True)
+class StackProject:
+    """One stack as the CLI sees it: its name, and the work folder and environment of its runs.
+
+    The methods that run the CLI raise what `Engine.run` does.
+    """
+
+    stack: str
+    url: str
+    workspace: LocalWorkspace
+
+    @property
+    def seems_to_exist(self) -> bool:
+        """Whether this host has worked with the stack before. Only the backend knows whether it is there."""
+        return (self._folder / f"Pulumi.{self.stack}.yaml").exists()
+
+    def create(self) -> None:
+        """Create the stack, empty."""
+        self._run("stack", "init", self.stack, "--no-select", "--secrets-provider", "passphrase")
+
+    def cancel(self) -> None:
+        """Remove the locks of the stack, whoever holds them."""
+        self._run("cancel", "--yes", "--stack", self.stack)
+
+    def remove_stack(self) -> None:
+        """Remove the empty stack and its history."""
+        # `destroy --remove` would save this run, and leave a backup of the checkpoint for ever.
+        self._run("stack", "rm", "--yes", "--remove-backups", self.stack)
+
+    def remove_lock_files(self) -> bool:
+        """Remove the locks of a stack of which there is nothing but locks; return whether that could be done.
+
+        `cancel` wants the stack to be there. Only of a file backend can we remove them ourselves.
+        """
+        if not self.url.startswith("file://"):
+            return False
+        root = Path(self.url.removeprefix("file://").partition("?")[0])
+        shutil.rmtree(root / ".pulumi" / "locks" / "organization" / PROJECT / self.stack, ignore_errors=True)
+        return True
+
+    def remove_folder(self) -> None:
+        """Remove the work folder, when the stack is no more."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.workspace.work_dir)
+
+    def _run(self, *arguments: str) -> None:
+        self.workspace.pulumi_command.run(list(arguments), self.workspace.work_dir, self.workspace.env_vars)
+
+
+def _link_provider(home: Path, provider: Path) -> None:
+    link = home / "plugins" / PROVIDER_FOLDER / PROVIDER
+    if link.is_symlink() and link.readlink() == provider:
+        return
+    link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = link.with_name(f".{PROVIDER}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(provider)
+    temporary.replace(link)

@@ -1,0 +1,157 @@
+"""Tell engine failures apart by what the CLI, the engine and the API server say. Pure: runs nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner.errors import (
+    ApplyRefused,
+    ClusterUnreachable,
+    EngineError,
+    EngineFailed,
+    EngineKilled,
+    LockOwner,
+    SecretsUnreadable,
+    StackLocked,
+    StackNotFound,
+)
+
+_LONGEST_QUOTE = 600
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One error that the engine reported during a run.
+
+    Attributes:
+        message: as reported, without colours.
+        resource: the name it was registered by, `Kind/name`; empty if it is about no object.
+    """
+
+    message: str
+    resource: str
+
+
+# By the API server's own words; the first that is found counts.
+# https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/api/errors/errors.go
+_REFUSALS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"because it is being terminated"),
+        "NamespaceTerminating",
+        "wait until the namespace is gone, and create it anew",
+    ),
+    (
+        re.compile(r'namespaces "[^"]*" not found'),
+        "NamespaceNotFound",
+        "create the namespace, or name one that exists",
+    ),
+    (
+        re.compile(r"exceeded quota|failed quota"),
+        "QuotaExceeded",
+        "raise the namespace's quota, or delete what is not needed",
+    ),
+    (
+        re.compile(r"denied the request|violates PodSecurity|ValidatingAdmissionPolicy"),
+        "AdmissionDenied",
+        "change the review app so that the cluster's policy allows it",
+    ),
+    (
+        re.compile(r"Server-Side Apply field conflict|Apply failed with \d+ conflict"),
+        "FieldConflict",
+        "another manager of the object has set this field: take the field from it, or delete the object",
+    ),
+    (
+        re.compile(r" is forbidden: "),
+        "Forbidden",
+        "give the watcher's service account this permission",
+    ),
+    (
+        re.compile(r" is invalid: |field is immutable|failed to create typed patch object|cannot be handled as an? "),
+        "Invalid",
+        "correct the field that is named",
+    ),
+    (
+        re.compile(r"no matches for kind|the apiVersion for this resource does not exist"),
+        "KindNotFound",
+        "install what serves this kind",
+    ),
+)
+
+_UNREACHABLE = re.compile(r"configured Kubernetes cluster is unreachable(?:: (?P<detail>.*))?", re.DOTALL)
+_CONNECTION = re.compile(
+    r"connection refused|no route to host|i/o timeout|TLS handshake timeout|no such host|connection reset by peer"
+)
+_LOCKED = "the stack is currently locked by"
+_OWNER = re.compile(r"created by (?P<user>.*)@(?P<host>[^\s@]+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
+_NOT_FOUND = re.compile(r"no stack named .* found")
+_WRONG_KEY = re.compile(r"incorrect passphrase|passphrase must be set|decrypting secret|secrets manager")
+# What the provider puts before the API server's answer.
+_PREAMBLE = re.compile(
+    r'^.*(?:by the Kubernetes API server: |update of resource "[^"]*" failed: |had an apply conflict: )', re.DOTALL
+)
+# What the engine says at the end of each failed update; the cause has been said before.
+_ECHOES = re.compile(r"^update failed$|^Resource monitor has terminated|^an unhandled error occurred:")
+_COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+
+
+def plain(text: str) -> str:
+    """Return the engine's text without its colour marks."""
+    return _COLOURS.sub("", text).strip()
+
+
+def lock_owners(stderr: str) -> tuple[LockOwner, ...]:
+    """Return the owners of a stack's locks, read from what the CLI says when it meets them."""
+    return tuple(
+        LockOwner(found["user"], found["host"], int(found["pid"]), datetime.fromisoformat(found["time"]))
+        for found in _OWNER.finditer(stderr)
+    )
+
+
+def classify(stack: str, command: str, code: int, stderr: str, diagnostics: Sequence[Diagnostic]) -> EngineError:
+    """Return the error that says why an engine run failed.
+
+    Args:
+        stack: name of the stack.
+        command: what the CLI was asked for, such as `up`.
+        code: its exit code; negative if a signal ended it.
+        stderr: what it wrote there.
+        diagnostics: the errors that the engine reported, in their order.
+    """
+    if _LOCKED in stderr:
+        return StackLocked(stack, lock_owners(stderr))
+    if _NOT_FOUND.search(stderr):
+        return StackNotFound(stack)
+    if code < 0:
+        return EngineKilled(command, -code)
+    for diagnostic in diagnostics:
+        error = _from_diagnostic(diagnostic)
+        if error:
+            return error
+    if _WRONG_KEY.search(stderr):
+        return SecretsUnreadable(stack)
+    said = [
+        f"{d.resource}: {d.message}" if d.resource else d.message for d in diagnostics if not _ECHOES.search(d.message)
+    ]
+    return EngineFailed(command, code, _quote("; ".join(said or [plain(stderr)])) or "it gave no message")
+
+
+def _from_diagnostic(diagnostic: Diagnostic) -> EngineError | None:
+    message = diagnostic.message
+    unreachable = _UNREACHABLE.search(message)
+    if unreachable:
+        # Without a detail the provider goes on to advise a setting that forgets what was not deleted.
+        return ClusterUnreachable(_quote(unreachable["detail"] or "the provider has no answer from it"))
+    detail = _quote(_PREAMBLE.sub("", message))
+    for pattern, reason, remedy in _REFUSALS:
+        if pattern.search(message):
+            return ApplyRefused(diagnostic.resource or "the stack", reason, detail, remedy)
+    return ClusterUnreachable(detail) if _CONNECTION.search(message) else None
+
+
+def _quote(text: str) -> str:
+    """Return `text` on one line, cut to what fits a condition, without a traceback and a final full stop."""
+    line = " ".join(text.partition("Traceback (most recent call last)")[0].split())
+    return (line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…").rstrip(".")

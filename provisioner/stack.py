@@ -1,0 +1,246 @@
+"""Bring a review app's stack to what its inputs say, or to nothing, with as few engine runs as that takes.
+
+Level-triggered: each method can be killed at any moment and called again. Says that an update has failed, and why;
+when to try again is its caller's business.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pulumi import automation
+
+from provisioner import processes
+from provisioner.backend import Backend, StackProject
+from provisioner.engine import CommandFailed
+from provisioner.errors import EngineError, EngineTimeout, LockOwner, StackLocked, StackNotFound
+from provisioner.event_stream import EventStream
+from provisioner.failures import classify
+from stacks import review_app
+from stacks.inputs import StackInputs
+
+_ALREADY_EXISTS = "already exists"
+# The events come in before the CLI ends; this only bounds the wait for our own threads to have read them.
+_LAST_EVENT_SECONDS = 5.0
+
+OnEvent = Callable[[automation.EngineEvent], None]
+OwnerIsDead = Callable[[LockOwner], bool]
+"""Whether the process of another host that wrote a lock is proven to be gone."""
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What an update or a destroy did.
+
+    Attributes:
+        changes: number of resources by operation, in the engine's words: `create`, `update`, `delete`, `replace`,
+            `same`. The stack itself counts as a resource.
+        outputs: the stack's outputs by name; empty after a destroy.
+        seconds: how long it took, all engine runs included.
+        engine_runs: how often the CLI was run for it.
+    """
+
+    changes: Mapping[str, int]
+    outputs: Mapping[str, Any]
+    seconds: float
+    engine_runs: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether any resource was made, changed or deleted."""
+        return any(count for operation, count in self.changes.items() if operation != "same")
+
+
+class Stacks:
+    """The review apps' stacks in a backend.
+
+    Different stacks can be worked on at once by different threads; one stack by one thread. Each concurrent caller
+    names a `slot` of its own, a small number that stands for its PULUMI_HOME.
+
+    Args:
+        backend: where the state is.
+        program: what a stack declares, from its inputs.
+    """
+
+    def __init__(self, backend: Backend, program: Callable[[StackInputs], None] = review_app.declare) -> None:
+        self._backend = backend
+        self._program = program
+
+    def up(self, inputs: StackInputs, slot: int) -> UpdateResult:
+        """Make the cluster what `inputs` say, and the stack before that if there is none.
+
+        One engine run for a stack that this host knows, two for a new one.
+
+        Raises:
+            EngineError: the update did not end well. If the engine was cut off, the state may not know all that was
+                made: finish it by `recover`, or by `up` with the same inputs, before a `destroy` or other inputs.
+        """
+        return self._measured(lambda: self._up(inputs, slot))
+
+    def recover(self, last_inputs: StackInputs, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
+        """Finish an update that did not end well: take away a dead owner's lock, and apply the inputs it had.
+
+        Whether an owner on this host is dead is seen here; `owner_is_dead` is asked about those of other hosts, and
+        must say True only with proof, since an engine that lives would go on beside ours.
+
+        Raises:
+            StackLocked: an owner is alive, or not known to be dead.
+            EngineError: as from `up`.
+        """
+        action = lambda: self._up(last_inputs, slot)  # noqa: E731
+        return self._measured(lambda: self._past_dead_locks(last_inputs.stack, slot, action, owner_is_dead))
+
+    def destroy(self, stack: str, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
+        """Delete all that the state knows, and the stack with it. Needs no inputs; fine if there is no such stack.
+
+        A lock is treated as by `recover`. Objects that the state does not know stay: let `recover` finish an update
+        that was cut off first.
+
+        Raises:
+            StackLocked: an owner is alive, or not known to be dead.
+            EngineError: the destroy did not end well; call it again.
+        """
+        action = lambda: self._destroy(stack, slot)  # noqa: E731
+        return self._measured(lambda: self._past_dead_locks(stack, slot, action, owner_is_dead))
+
+    def stop(self) -> None:
+        """End all engine runs, gracefully where they let us, and refuse new ones. Returns when none is left."""
+        self._backend.engine.stop()
+
+    def _measured(self, action: Callable[[], EventStream]) -> UpdateResult:
+        began, runs = time.monotonic(), self._backend.engine.runs_of_this_thread
+        events = action()
+        return UpdateResult(
+            changes=events.changes,
+            outputs=events.outputs,
+            seconds=time.monotonic() - began,
+            engine_runs=self._backend.engine.runs_of_this_thread - runs,
+        )
+
+    def _up(self, inputs: StackInputs, slot: int) -> EventStream:
+        project = self._backend.project(inputs.stack, slot)
+        if not project.seems_to_exist:
+            self._create(project)
+        try:
+            return self._update(project, inputs)
+        except StackNotFound:
+            self._create(project)
+            return self._update(project, inputs)
+
+    def _create(self, project: StackProject) -> None:
+        try:
+            project.create()
+        except CommandFailed as failed:
+            if _ALREADY_EXISTS not in failed.result.stderr:
+                raise self._error(project, "stack init", failed) from None
+
+    def _update(self, project: StackProject, inputs: StackInputs) -> EventStream:
+        def up(pulumi: automation.Stack, on_event: OnEvent) -> None:
+            pulumi.up(
+                program=lambda: self._program(inputs),
+                on_event=on_event,
+                show_secrets=False,
+                suppress_outputs=True,
+                suppress_progress=True,
+                color="never",
+            )
+
+        return self._run(project, "up", up)
+
+    def _destroy(self, stack: str, slot: int) -> EventStream:
+        def destroy(pulumi: automation.Stack, on_event: OnEvent) -> None:
+            pulumi.destroy(
+                on_event=on_event,
+                show_secrets=False,
+                suppress_outputs=True,
+                suppress_progress=True,
+                color="never",
+            )
+
+        project = self._backend.project(stack, slot)
+        events = EventStream()
+        try:
+            events = self._run(project, "destroy", destroy)
+            project.remove_stack()
+        except StackNotFound:
+            pass
+        except CommandFailed as failed:
+            raise self._error(project, "stack rm", failed) from None
+        project.remove_folder()
+        return events
+
+    def _run(
+        self, project: StackProject, command: str, action: Callable[[automation.Stack, OnEvent], None]
+    ) -> EventStream:
+        events = EventStream()
+        try:
+            action(_Pulumi(project.stack, project.workspace), events.add)
+        except CommandFailed as failed:
+            raise self._error(project, command, failed, events) from None
+        except EngineTimeout:
+            self._backend.end_orphans()
+            raise
+        events.wait(_LAST_EVENT_SECONDS)
+        return events
+
+    def _error(
+        self, project: StackProject, command: str, failed: CommandFailed, events: EventStream | None = None
+    ) -> EngineError:
+        if failed.result.code < 0:
+            self._backend.end_orphans()
+        errors = events.errors if events else ()
+        return classify(project.stack, command, failed.result.code, failed.result.stderr, errors)
+
+    def _past_dead_locks(
+        self, stack: str, slot: int, action: Callable[[], EventStream], owner_is_dead: OwnerIsDead
+    ) -> EventStream:
+        self._backend.end_orphans()
+        try:
+            return action()
+        except StackLocked as locked:
+            # A lock without a known owner is nobody's to judge. While a dead owner's lock is there nobody else can
+            # take the stack, so what is removed is what was judged, as long as one watcher at a time does this.
+            if not locked.owners or not all(_is_dead(owner, owner_is_dead) for owner in locked.owners):
+                raise
+            self._remove_locks(self._backend.project(stack, slot), locked)
+        return action()
+
+    def _remove_locks(self, project: StackProject, locked: StackLocked) -> None:
+        try:
+            project.cancel()
+        except CommandFailed as failed:
+            error = self._error(project, "cancel", failed)
+            if not isinstance(error, StackNotFound):
+                raise error from None
+            # Killed while the stack was being created: there is a lock, and nothing else.
+            if not project.remove_lock_files():
+                raise locked from None
+
+
+class _Pulumi(automation.Stack):
+    """The Automation API's stack without the runs that select it before an update and ask for its result after."""
+
+    def __init__(self, name: str, workspace: automation.LocalWorkspace) -> None:
+        # Not super().__init__(): it runs `stack select`. Every command here names its stack.
+        self.name = name
+        self.workspace = workspace
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def outputs(self) -> automation.OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:  # noqa: ARG002 - upstream's signature.
+        return automation.UpdateSummary(
+            kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result="succeeded"
+        )
+
+
+def _is_dead(owner: LockOwner, owner_is_dead: OwnerIsDead) -> bool:
+    return processes.is_proven_dead(owner) if owner.host == socket.gethostname() else owner_is_dead(owner)
