@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Final
+from typing import Final
 
 from stacks.inputs import Build
+from stacks.manifest import Manifest
 from stacks.naming import COMMIT_ANNOTATION, COMPONENT_LABEL, GROUP
-
-# Kubernetes objects as plain data, keys as in YAML.
-Manifest = dict[str, Any]
 
 UNPACK_CONTAINER: Final = "unpack"
 BUILD_CONTAINER: Final = "build"
