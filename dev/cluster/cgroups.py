@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dev.cluster.layout import CGROUP
 
+_ROOT = Path("/sys/fs/cgroup")
 _MOUNTS = Path("/proc/self/mountinfo")
 _REMOVAL_SECONDS = 10.0
 
@@ -23,15 +24,19 @@ def hierarchies() -> list[Path]:
     for line in _MOUNTS.read_text().splitlines():
         before, _, after = line.partition(" - ")
         kind = after.split()[0]
-        if kind in ("cgroup", "cgroup2"):
-            found.append((kind == "cgroup", Path(before.split()[4])))
+        path = Path(before.split()[4])
+        if kind in ("cgroup", "cgroup2") and path.is_relative_to(_ROOT):
+            found.append((kind == "cgroup", path))
     return [path for _, path in sorted(found)]
 
 
 def create() -> Path:
     """Make the node's cgroup in each hierarchy; return the `cgroup.procs` file that parts join.
 
-    In a version 1 hierarchy beside others one is enough to tell whose a process is.
+    Parts join one hierarchy only: that is enough to tell whose a process is.
+
+    Raises:
+        OSError: the machine lets nobody make cgroups, or keeps its controllers to itself.
     """
     roots = hierarchies()
     for root in roots:

@@ -93,7 +93,7 @@ def up() -> ClusterAccess:
         build(component)
     with _lock():
         parts = _parts()
-        if _is_whole(parts) and _node_is_ready(None):
+        if _is_whole(parts) and _node_is_ready():
             return ClusterAccess()
         _explain_and_clean()
         with Step("start the cluster") as step:
@@ -136,7 +136,7 @@ def status() -> ClusterStatus:
         alive = name in found and found[name].alive
         parts.append(PartStatus(name, found[name].pid if alive else None, layout.LOGS / f"{name}.log"))
     whole = _COMPLETE.exists() and all(part.pid is not None for part in parts)
-    ready = whole and is_built(KUBERNETES) and _node_is_ready(None)
+    ready = whole and is_built(KUBERNETES) and _node_is_ready()
     return ClusterStatus(tuple(parts), ready, leftovers=not ready and sweep.anything_left())
 
 
@@ -186,7 +186,10 @@ def _start(parts: dict[str, Part], step: Step) -> None:
     layout.RUN.mkdir(mode=0o755)
     sweep.remember_settings()
     network.create()
-    membership = cgroups.create()
+    try:
+        membership = cgroups.create()
+    except OSError as error:
+        raise ClusterError(f"the node's cgroups cannot be made: {error}") from error
     running: list[Record] = []
 
     def begin(*names: str) -> None:
@@ -210,9 +213,12 @@ def _start(parts: dict[str, Part], step: Step) -> None:
     _COMPLETE.touch()
 
 
-def _node_is_ready(since: datetime.datetime | None) -> bool:
-    """Whether the node reports Ready, and has done so since then: a store that was kept still says what was."""
-    answer = _kubectl("get", "node", layout.NODE_NAME, "--output=json")
+def _node_is_ready(since: datetime.datetime | None = None) -> bool:
+    """Whether the node reports Ready, and has done so since then: a store that was kept still says what was.
+
+    A node that is taken for running is asked with patience: being busy is no reason to start it anew.
+    """
+    answer = _kubectl("get", "node", layout.NODE_NAME, "--output=json", seconds=3 if since else 30)
     if answer.returncode:
         return False
     for condition in json.loads(answer.stdout)["status"].get("conditions", []):
@@ -239,16 +245,16 @@ def _apply_dns() -> None:
     filled = Template(_MANIFEST.read_text()).substitute(
         image=node.image_reference(coredns()), address=layout.DNS_SERVICE_ADDRESS
     )
-    done = _kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=reviewapp-dev", "--filename=-", given=filled
-    )
+    how = ("--server-side", "--force-conflicts", "--field-manager=reviewapp-dev")
+    done = _kubectl("apply", *how, "--filename=-", given=filled, seconds=30)
     if done.returncode:
         raise ClusterError(f"the API server did not take the DNS server's objects: {done.stderr.strip()}")
 
 
-def _kubectl(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _kubectl(*arguments: str, given: str | None = None, seconds: int = 3) -> subprocess.CompletedProcess[str]:
     program = str(programs_folder(KUBERNETES) / "kubectl")
-    command = [*layout.INSIDE, program, f"--kubeconfig={layout.KUBECONFIG}", "--request-timeout=10s", *arguments]
+    settings = (f"--kubeconfig={layout.KUBECONFIG}", f"--request-timeout={seconds}s")
+    command = [*layout.INSIDE, program, *settings, *arguments]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -261,6 +267,7 @@ def _capabilities() -> int:
 def _lock() -> Generator[None]:
     """Hold the machine's only node, so that two starts or stops do not meet."""
     deadline = time.monotonic() + _LOCK_SECONDS
+    told = False
     with layout.LOCK.open("w") as handle:
         while True:
             try:
@@ -271,5 +278,8 @@ def _lock() -> Generator[None]:
                     raise ClusterError(
                         f"another start or stop has held {layout.LOCK} for {_LOCK_SECONDS:g} s"
                     ) from None
+                if not told:
+                    told = True
+                    say("waiting for another start or stop of the cluster to end")
                 time.sleep(0.2)
         yield

@@ -22,6 +22,12 @@ _RECORDS = layout.RUN / "parts"
 _LOG_LINES = 15
 _LOG_COLUMNS = 240
 _POLL_SECONDS = 0.05
+# What somebody's shell happens to have set must not decide how the node runs.
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
 
 
 class ClusterError(Exception):
@@ -90,7 +96,7 @@ def start(part: Part, membership: Path) -> Record:
     pid = os.posix_spawnp(
         "sh",
         arguments,
-        os.environ,
+        _ENVIRONMENT,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),
@@ -157,9 +163,11 @@ def wait_until(part: Part, what: str, probe: Callable[[], bool], seconds: float,
 
 
 def log_tail(name: str) -> str:
-    """The last lines of a part's log, indented, under the log's path."""
+    """The last lines of a part's log, or those from where it panicked; indented, under the log's path."""
     log = layout.LOGS / f"{name}.log"
-    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    panics = [index for index, line in enumerate(lines) if line.startswith("panic:")]
+    lines = lines[panics[-1] :][:_LOG_LINES] if panics else lines[-_LOG_LINES:]
     return "\n    ".join([f"  {log} ends with:", *(line[:_LOG_COLUMNS] for line in lines or ["(nothing)"])])
 
 

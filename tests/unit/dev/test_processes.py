@@ -95,3 +95,15 @@ def test_the_log_of_the_run_before_is_kept(membership: Path) -> None:
     part.log.write_text("the first run")
     processes.start(part, membership)
     assert (layout.LOGS / "twice.log.previous").read_text() == "the first run"
+
+
+def test_the_end_of_a_log_is_shown_or_its_panic() -> None:
+    layout.LOGS.mkdir()
+    log = layout.LOGS / "etcd.log"
+    log.write_text("\n".join(f"line {number}" for number in range(100)))
+    assert processes.log_tail("etcd").splitlines()[-1].strip() == "line 99"
+    log.write_text(
+        "\n".join(["before", "panic: failed to open database", *(f"frame {number}" for number in range(100))])
+    )
+    assert "panic: failed to open database" in processes.log_tail("etcd")
+    assert "(nothing)" in processes.log_tail("never-started")
