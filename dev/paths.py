@@ -12,3 +12,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "revi
 
 TOOLCHAIN = CACHE / "toolchain"
 """One folder for each built component, named by version and recipe."""
+
+STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "reviewapp"
+"""Work folders and logs of what runs from a checkout: the demo's and the tests' watchers."""

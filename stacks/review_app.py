@@ -10,7 +10,7 @@ import pulumi
 
 from stacks import build, naming, route, secrets, workload
 from stacks.inputs import StackInputs
-from stacks.manifest import Manifest, engine_annotations, object_labels
+from stacks.manifest import Manifest, engine_annotations
 from stacks.registration import register
 
 
@@ -20,7 +20,7 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
     if inputs.build:
-        objects.append(build.job(inputs.build, object_labels(inputs, build.COMPONENT)))
+        objects.append(build.job(inputs.build, inputs.labels))
     objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]
     for manifest in objects:
         annotations = manifest["metadata"].get("annotations", {})

@@ -17,6 +17,7 @@ from provisioner.commands import app
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
 from provisioner.settings import Settings
+from provisioner.stack import Stacks
 from watcher import health
 from watcher.cluster import Cluster
 from watcher.controller import Controller
@@ -44,10 +45,10 @@ def watch(
     _configure_logs()
     settings = _settings()
     engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
-    controller = Controller(Cluster.from_environment(), settings, Backend(settings, engine))
+    controller = Controller(Cluster.from_environment(), settings, Stacks(Backend(settings, engine)))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda _number, _frame: stop.set())
     if port:
         health.serve(controller, port)
     controller.start()

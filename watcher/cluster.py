@@ -115,7 +115,7 @@ class Cluster:
         """
         configuration = Configuration()
         try:
-            config.load_config(client_configuration=configuration)
+            config.load_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
         except config.ConfigException as error:
             raise ClusterUnreachable(f"no cluster is configured ({error}): set KUBECONFIG") from None
         return cls(configuration)
@@ -135,6 +135,11 @@ class Cluster:
         """Return all objects of a kind, and the resource version of the list."""
         answer = self._json("GET", resource.path(namespace), query={"labelSelector": label_selector})
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+
+    def text(self, path: str) -> str:
+        """Return what the API server answers for a path that is no object, such as a log or a Service's page."""
+        with self._request("GET", path) as response:
+            return response.data.decode(errors="replace")
 
     def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """Create an object."""

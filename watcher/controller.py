@@ -14,11 +14,10 @@ import time
 
 import structlog
 
-from provisioner.backend import Backend
 from provisioner.errors import ApplyRefused, EngineFailed, EngineInterrupted, LockOwner, ReviewAppError
 from provisioner.review_app import Status
 from provisioner.settings import Settings
-from provisioner.stack import ReviewAppStack, warm_up
+from provisioner.stack import Stacks, warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
@@ -41,10 +40,10 @@ _SWEEP_AGAIN_SECONDS = 0.5
 class Controller:
     """Brings every stack to what its ReviewApp asks for, for as long as it runs."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, backend: Backend) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, stacks: Stacks) -> None:
         self._cluster = cluster
         self._settings = settings
-        self._backend = backend
+        self._stacks = stacks
         self._journal = Journal(cluster, settings.namespace)
         self._certificate = WildcardCertificate(cluster, settings.tls_secret)
         self._queue = WorkQueue()
@@ -56,7 +55,7 @@ class Controller:
         )
         self.informers = (self._review_apps, self._jobs, self._deployments, self._pods)
         self._workers = [
-            threading.Thread(target=self._work, name=f"worker-{number}") for number in range(settings.workers)
+            threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}") for slot in range(settings.workers)
         ]
 
     @property
@@ -89,7 +88,7 @@ class Controller:
         for informer in self.informers:
             informer.stop()
         self._queue.close()
-        self._backend.engine.stop()
+        self._stacks.stop()
         for worker in self._workers:
             worker.join()
 
@@ -101,23 +100,23 @@ class Controller:
         if holder:
             self._queue.add(holder)
 
-    def _work(self) -> None:
+    def _work(self, slot: int) -> None:
         while (name := self._queue.get()) is not None:
             try:
-                self._reconcile(name)
+                self._reconcile(name, slot)
             except ReviewAppError as error:
                 delay = self._queue.retry(name)
                 _log.warning("reconcile_failed", review_app=name, error=str(error), again_in=round(delay, 1))
             finally:
                 self._queue.done(name)
 
-    def _reconcile(self, name: str) -> None:
+    def _reconcile(self, name: str, slot: int) -> None:
         review_app = self._review_apps.get(name)
         if review_app is None:
             self._failures.pop(name, None)
             entry = self._journal.get(name)
             if entry:
-                self._destroy(name, decisions.decide_orphan(entry))
+                self._destroy(name, decisions.decide_orphan(entry), slot)
             return
         view = self._view(review_app)
         action = decisions.decide(view, self._settings, time.time())
@@ -126,10 +125,10 @@ class Controller:
             self._claim(review_app)
             return
         if isinstance(action, Destroy):
-            self._delete(view, action)
+            self._delete(view, action, slot)
             return
         if isinstance(action, Apply):
-            error = self._apply(view, action)
+            error = self._apply(view, action, slot)
             view = self._view(review_app)
         elif isinstance(action, Refuse):
             error = action.error
@@ -169,7 +168,7 @@ class Controller:
         self._review_apps.remember(self._cluster.patch(REVIEW_APPS, None, metadata["name"], body))
         self._queue.add(metadata["name"])
 
-    def _apply(self, view: View, action: Apply) -> ReviewAppError | None:
+    def _apply(self, view: View, action: Apply, slot: int) -> ReviewAppError | None:
         """Update the stack; return why it could not be, if so.
 
         Raises:
@@ -179,11 +178,11 @@ class Controller:
         try:
             refuse_foreign(self._cluster, action.inputs)
             if action.unfinished:
-                self._finish(action.unfinished)
+                self._finish(action.unfinished, slot)
             entry = self._note(view, action.inputs, "applying")
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
-            result = ReviewAppStack(action.inputs.stack, self._backend).up(action.inputs)
+            result = self._stacks.up(action.inputs, slot)
             self._note(view, action.inputs, "applied")
         except EngineInterrupted:
             raise
@@ -196,21 +195,21 @@ class Controller:
         _log.info("updated", review_app=name, stack=action.inputs.stack, seconds=round(result.seconds, 2))
         return None
 
-    def _finish(self, unfinished: StackInputs) -> None:
+    def _finish(self, unfinished: StackInputs, slot: int) -> None:
         """Finish an update that was cut off, so that the state knows every object that it made.
 
         What the API server will not have is left to the new inputs, or to the sweep.
         """
         try:
-            ReviewAppStack(unfinished.stack, self._backend).recover(unfinished, self._is_dead)
+            self._stacks.recover(unfinished, slot, self._is_dead)
         except (ApplyRefused, EngineFailed) as error:
             _log.warning("not_finished", stack=unfinished.stack, error=str(error))
 
-    def _delete(self, view: View, action: Destroy) -> None:
+    def _delete(self, view: View, action: Destroy, slot: int) -> None:
         if not action.engine_done:
             self._report(view, None, deleting="the stack is being destroyed")
         try:
-            left = self._destroy(view.name, action)
+            left = self._destroy(view.name, action, slot)
         except EngineInterrupted:
             raise
         except ReviewAppError as error:
@@ -224,17 +223,17 @@ class Controller:
         else:
             self._queue.add(view.name)
 
-    def _destroy(self, name: str, action: Destroy) -> list[str]:
+    def _destroy(self, name: str, action: Destroy, slot: int) -> list[str]:
         """Destroy the stack and sweep after it; return what is still on its way out."""
         entry = self._journal.get(name)
         if action.stack is None:
             return []
         if not action.engine_done:
             if action.unfinished:
-                self._finish(action.unfinished)
+                self._finish(action.unfinished, slot)
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
-            ReviewAppStack(action.stack, self._backend).destroy(self._is_dead)
+            self._stacks.destroy(action.stack, slot, self._is_dead)
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import make_wsgi_app  # pyright: ignore[reportUnknownVariableType]
 
 from watcher.controller import Controller
 
@@ -34,7 +34,7 @@ def problems(controller: Controller, now: float) -> list[str]:
 
 def serve(controller: Controller, port: int) -> None:
     """Answer on a port of all addresses, on a thread of its own, for as long as the process runs."""
-    metrics = make_wsgi_app()
+    metrics = cast(Callable[..., Iterable[bytes]], make_wsgi_app())
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO")

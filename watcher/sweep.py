@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from provisioner.ownership import Ownership, ownership
-
 from provisioner.errors import ForeignObject
+from provisioner.ownership import Ownership, ownership
 from stacks.inputs import StackInputs
 from stacks.review_app import manifests, stack_label_selector
 from watcher.cluster import DECLARED, Cluster, Object, Resource

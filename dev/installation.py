@@ -1,0 +1,105 @@
+"""An installation of the product on a cluster: CRD, namespaces, RBAC, and a watcher that runs from the checkout.
+
+The watcher runs as a process of this machine, but as the service account that `deploy/` gives it, so
+what it may do is what it may do in a Pod.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dev.console import Step, fail
+from dev.paths import REPOSITORY
+from watcher.cluster import Cluster, Resource
+
+NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+_SERVICE_ACCOUNT = "reviewapp"
+_NAMESPACE = "reviewapp-system"
+_TOKEN_SECONDS = 24 * 3600
+_STOP_SECONDS = 30.0
+
+
+class Installation:
+    """The product on one cluster, and where its watcher keeps state and log."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self._cluster = cluster
+        self.folder = folder
+        self.log = folder / "watcher.log"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def install(self) -> None:
+        """Apply what `deploy/` has, save the watcher's own Deployment."""
+        with Step("install the CRD, namespaces and RBAC"):
+            for name in ("crd", "namespaces", "rbac"):
+                _kubectl(
+                    "apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "deploy" / f"{name}.yaml")
+                )
+            _kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/reviewapps.reviewtron.k8s.revelry.co")
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace for apps, unless it is there."""
+        if self._cluster.get(NAMESPACES, None, name) is None:
+            self._cluster.create(NAMESPACES, None, {"metadata": {"name": name}})
+
+    @contextmanager
+    def watcher(self, **settings: str) -> Generator[subprocess.Popen[bytes]]:
+        """Run a watcher; end it gracefully with the block. Its log is `log`.
+
+        Args:
+            settings: settings by name, other than the environment has them.
+        """
+        process = self.start_watcher(**settings)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def start_watcher(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a watcher and return its process."""
+        values = {
+            "APP_DOMAIN": "review.example.com",
+            "PASSPHRASE": "a passphrase for the demo only",
+            "DATA_FOLDER": str(self.folder),
+        } | settings
+        environment = os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
+        environment["KUBECONFIG"] = str(self._kubeconfig())
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "watcher", "watch", "--port", "0"], env=environment, stderr=log, cwd=REPOSITORY
+            )
+
+    def _kubeconfig(self) -> Path:
+        """Write a kubeconfig with a token of the watcher's service account."""
+        token = _kubectl(
+            "create", "token", _SERVICE_ACCOUNT, f"--namespace={_NAMESPACE}", f"--duration={_TOKEN_SECONDS}s"
+        ).strip()
+        document: dict[str, Any] = yaml.safe_load(_kubectl("config", "view", "--raw", "--minify", "--flatten"))
+        document["users"][0]["user"] = {"token": token}
+        file = self.folder / "kubeconfig"
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(document))
+        return file
+
+
+def _kubectl(*arguments: str) -> str:
+    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        fail(
+            f"kubectl {' '.join(arguments)}: {done.stderr.strip()}",
+            "see whether the cluster is up and KUBECONFIG is right",
+        )
+    return done.stdout

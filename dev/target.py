@@ -1,0 +1,91 @@
+"""The cluster that the demo, the tests and the benchmarks run on, ready to use.
+
+With KUBECONFIG set it is that one; it needs a registry that it can pull from and its Pods can push to,
+named in REVIEWAPP_REGISTRY. Otherwise it is the local one, brought up if need be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from typing import NoReturn
+
+from dev import cluster, debian
+from dev.cluster.seccomp import PROFILE
+from dev.console import fail
+from dev.images.publish import publish
+from dev.toolchain.build import build
+from dev.toolchain.components import CRANE, KUBERNETES
+from dev.toolchain.engine import engine
+
+BASE_IMAGE = "REVIEWAPP_DEV_BASE_IMAGE"
+"""Variable that names the image which sample apps are built on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where to run a program that works with the cluster.
+
+    Attributes:
+        environment: the program's environment: KUBECONFIG, PATH with the engine, and the settings
+            (`REVIEWAPP_…`) that this cluster asks for.
+        inside: what a command is prefixed with, so that it reaches the cluster; empty where any does.
+    """
+
+    environment: dict[str, str]
+    inside: tuple[str, ...]
+
+    def run(self, *command: str) -> NoReturn:
+        """Go on as another program there."""
+        argv = [*self.inside, *command]
+        os.execvpe(argv[0], argv, self.environment)
+
+
+def foreign() -> bool:
+    """Whether the cluster is one that was here before us."""
+    return bool(os.environ.get("KUBECONFIG"))
+
+
+def prepare() -> Target:
+    """Bring everything up that is missing, and say where to run."""
+    folders = engine()
+    if foreign():
+        registry = os.environ.get("REVIEWAPP_REGISTRY")
+        if not registry:
+            fail(
+                "KUBECONFIG is set, but not REVIEWAPP_REGISTRY",
+                "name a registry that the cluster pulls from and its Pods may push to, as host[:port][/path]; "
+                "or unset KUBECONFIG, and a local cluster is brought up",
+            )
+        inside: tuple[str, ...] = ()
+        settings: dict[str, str] = {}
+        kubeconfig = os.environ["KUBECONFIG"]
+        if shutil.which("kubectl") is None:
+            folders.append(build(KUBERNETES))
+    else:
+        debian.install()
+        access = cluster.up()
+        registry, inside, kubeconfig = access.registry, access.inside, str(access.kubeconfig)
+        settings = {
+            "REVIEWAPP_REGISTRY_INSECURE": "true",
+            "REVIEWAPP_BUILDER_SECCOMP_PROFILE": PROFILE,
+        }
+        folders.append(build(KUBERNETES))
+    images = publish(registry, inside)
+    folders.append(build(CRANE))
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+    return Target(
+        environment=os.environ
+        | settings
+        | {
+            "KUBECONFIG": kubeconfig,
+            "PATH": path,
+            "REVIEWAPP_REGISTRY": registry,
+            "REVIEWAPP_UNPACK_IMAGE": images["unpack"],
+            "REVIEWAPP_BUILDER_IMAGE": images["buildkit"],
+            "REVIEWAPP_PUSH_IMAGE": images["crane"],
+            BASE_IMAGE: images["busybox"],
+        },
+        inside=inside,
+    )

@@ -1,0 +1,46 @@
+"""Ask a provider plugin for its version, by the protocol that engines speak with it: it has no flag for that."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from pathlib import Path
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from pulumi.runtime.proto.plugin_pb2 import PluginInfo
+
+_SECONDS = 15.0
+# https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
+_GET_PLUGIN_INFO = "/pulumirpc.ResourceProvider/GetPluginInfo"
+
+
+def plugin_version(plugin: Path) -> str | None:
+    """Return the version that a plugin says it has, without a leading `v`; None if it does not say.
+
+    Starts the plugin and ends it again, which takes about half a second.
+    """
+    try:
+        process = subprocess.Popen([plugin, "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return None
+    limit = threading.Timer(_SECONDS, process.kill)
+    with process:
+        try:
+            limit.start()
+            # The first line that a plugin writes is the port on which it serves.
+            port = process.stdout.readline().strip() if process.stdout else ""
+            if not port.isdigit():
+                return None
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                ask = channel.unary_unary(
+                    _GET_PLUGIN_INFO,
+                    request_serializer=Empty.SerializeToString,
+                    response_deserializer=PluginInfo.FromString,
+                )
+                return ask(Empty(), timeout=_SECONDS, wait_for_ready=True).version.removeprefix("v")
+        except grpc.RpcError:
+            return None
+        finally:
+            limit.cancel()
+            process.kill()

@@ -1,0 +1,188 @@
+"""What is done next, case by case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from provisioner.errors import EngineFailed, EngineKilled, ReviewAppError
+from tests.unit.watcher.views import FIRST, SECOND, SETTINGS, entry, inputs, job, review_app
+from watcher.cluster import Object
+from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
+
+NOW = 1_000.0
+
+
+def next_of(
+    item: Object, jobs: Sequence[Object] = (), failure: Failure | None = None, **view: object
+) -> Action:
+    return decide(View(item, jobs=jobs, failure=failure, **view), SETTINGS, NOW)  # type: ignore[arg-type]
+
+
+def applied(action: Action) -> Apply:
+    assert isinstance(action, Apply)
+    return action
+
+
+def test_the_finalizer_comes_before_anything_else() -> None:
+    assert next_of(review_app(claimed=False)) == Claim()
+
+
+def test_a_new_one_is_built_and_deployed_at_zero() -> None:
+    action = applied(next_of(review_app()))
+    assert action.inputs.workload.replicas == 0
+    assert action.inputs.build
+    assert action.inputs.build.commit == FIRST
+    assert action.unfinished is None
+
+
+def test_nothing_while_the_build_runs() -> None:
+    assert next_of(review_app(), [job()], entry=entry("applied", inputs())) == Nothing()
+
+
+def test_a_built_commit_is_scaled_up() -> None:
+    action = applied(next_of(review_app(), [job(condition="Complete")], entry=entry("applied", inputs())))
+    assert action.inputs.workload.replicas == 1
+    assert action.inputs.workload.commit == FIRST
+
+
+def test_a_deployed_commit_stays_when_its_job_is_gone() -> None:
+    assert next_of(review_app(), [], entry=entry("applied", inputs(built=True))) == Nothing()
+
+
+def test_a_failed_build_changes_nothing() -> None:
+    assert next_of(review_app(), [job(condition="Failed")], entry=entry("applied", inputs())) == Nothing()
+
+
+def test_a_new_commit_is_built_while_the_old_one_runs_on() -> None:
+    running = inputs(built=True)
+    action = applied(next_of(review_app(commitHash=SECOND), entry=entry("applied", running)))
+    assert action.inputs.build
+    assert action.inputs.build.commit == SECOND
+    assert action.inputs.workload.image == running.workload.image
+    assert action.inputs.workload.commit == FIRST
+    assert action.inputs.workload.replicas == 1
+
+
+def test_a_new_commit_after_a_failed_first_build_stays_at_zero() -> None:
+    action = applied(next_of(review_app(commitHash=SECOND), [job(condition="Failed")], entry=entry("applied", inputs())))
+    assert action.inputs.workload.replicas == 0
+
+
+def test_the_old_commits_success_does_not_deploy_the_new_one() -> None:
+    jobs = [job(FIRST, condition="Complete")]
+    action = applied(next_of(review_app(commitHash=SECOND), jobs, entry=entry("applied", inputs())))
+    assert action.inputs.workload.replicas == 0
+
+
+def test_a_freshly_signed_address_of_the_same_commit_is_no_new_build() -> None:
+    item = review_app(tarballUrl="https://example.com/a.tar.gz?signature=new")
+    assert next_of(item, [job()], entry=entry("applied", inputs())) == Nothing()
+
+
+def test_a_freshly_signed_address_after_a_failed_build_builds_again() -> None:
+    item = review_app(tarballUrl="https://example.com/a.tar.gz?signature=new")
+    action = applied(next_of(item, [job(condition="Failed")], entry=entry("applied", inputs())))
+    assert action.inputs.build
+    assert action.inputs.build.tarball_url.endswith("signature=new")
+
+
+def test_new_settings_build_no_commit_again() -> None:
+    other = SETTINGS.model_copy(update={"builder_image": "another", "build_retries": 0})
+    view = View(review_app(), entry=entry("applied", inputs(built=True)))
+    assert decide(view, other, NOW) == Nothing()
+
+
+def test_a_changed_config_is_applied_without_a_build() -> None:
+    config = {"namespace": "review-shop", "applicationPort": 9090}
+    before = inputs(built=True)
+    action = applied(next_of(review_app(config=config), entry=entry("applied", before)))
+    assert action.inputs.workload.port == 9090
+    assert action.inputs.build == before.build
+
+
+def test_an_update_that_was_cut_off_is_finished_first() -> None:
+    cut_off = inputs()
+    assert applied(next_of(review_app(), entry=entry("applying", cut_off))) == Apply(cut_off, unfinished=cut_off)
+    newer = applied(next_of(review_app(commitHash=SECOND), entry=entry("applying", cut_off)))
+    assert newer.unfinished == cut_off
+    assert newer.inputs.build
+    assert newer.inputs.build.commit == SECOND
+
+
+@pytest.mark.parametrize(
+    ("error", "cut_off"),
+    [(EngineFailed("up", 1, "x"), False), (EngineKilled("up", 9), True)],
+    ids=["an engine that said why", "an engine that was killed"],
+)
+def test_a_failed_update_waits_then_is_tried_again(error: ReviewAppError, cut_off: bool) -> None:
+    declared = inputs()
+    failure = Failure(declared.digest(), error, retry_at=NOW + 5)
+    assert next_of(review_app(), failure=failure, entry=entry("applying", declared)) == Wait(NOW + 5)
+    due = Failure(declared.digest(), error, retry_at=NOW)
+    action = applied(next_of(review_app(), failure=due, entry=entry("applying", declared)))
+    assert (action.unfinished == declared) is cut_off
+
+
+def test_a_new_commit_does_not_wait_for_the_old_ones_retry() -> None:
+    declared = inputs()
+    failure = Failure(declared.digest(), EngineFailed("up", 1, "x"), retry_at=NOW + 300)
+    item = review_app(commitHash=SECOND)
+    assert applied(next_of(item, failure=failure, entry=entry("applying", declared))).inputs.build
+
+
+def test_a_bad_spec_is_refused_and_what_runs_stays() -> None:
+    action = next_of(review_app(pr="; rm -rf /"), entry=entry("applied", inputs(built=True)))
+    assert isinstance(action, Refuse)
+    assert "spec.pr" in str(action.error)
+
+
+def test_a_pull_request_has_one_review_app() -> None:
+    action = next_of(review_app(), holder="another")
+    assert isinstance(action, Refuse)
+    assert "another" in str(action.error)
+
+
+def test_another_pull_request_under_the_same_name_destroys_the_old_stack_first() -> None:
+    action = next_of(review_app(pr="43"), entry=entry("applied", inputs(built=True)))
+    assert isinstance(action, Destroy)
+    assert action.stack == "acme.shop.42"
+
+
+def test_a_delete_destroys_from_the_journal_even_with_a_broken_spec() -> None:
+    item = review_app(deleting=True)
+    item["spec"] = {"pr": None}
+    action = next_of(item, entry=entry("applied", inputs()))
+    assert action == Destroy("acme.shop.42", None, False, ("review-shop", "reviewapp-builds"))
+
+
+def test_a_delete_finishes_a_cut_off_update_first() -> None:
+    action = next_of(review_app(deleting=True), entry=entry("applying", inputs()))
+    assert isinstance(action, Destroy)
+    assert action.unfinished == inputs()
+
+
+def test_a_delete_after_the_engine_is_done_only_sweeps() -> None:
+    action = next_of(review_app(deleting=True), entry=entry("destroyed", inputs()))
+    assert isinstance(action, Destroy)
+    assert action.engine_done
+
+
+def test_a_delete_of_what_was_refused_lets_it_go() -> None:
+    item = review_app(deleting=True, pr="nonsense")
+    assert next_of(item) == Destroy(None, None, engine_done=True, namespaces=())
+
+
+def test_a_delete_without_a_journal_still_destroys_what_the_spec_names() -> None:
+    action = next_of(review_app(deleting=True))
+    assert action == Destroy("acme.shop.42", None, False, ("review-shop", "reviewapp-builds"))
+
+
+def test_a_delete_of_a_second_review_app_leaves_the_first_ones_stack() -> None:
+    action = next_of(review_app(deleting=True), holder="another")
+    assert action == Destroy(None, None, engine_done=True, namespaces=())
+
+
+def test_a_deleted_one_without_our_finalizer_is_not_ours() -> None:
+    assert next_of(review_app(claimed=False, deleting=True)) == Nothing()

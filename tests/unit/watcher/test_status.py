@@ -1,0 +1,198 @@
+"""What a status says of what was observed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioner.errors import ForeignObject, Refusal, SpecRefused
+from provisioner.review_app import Condition, Status
+from tests.unit.watcher.views import (
+    FIRST,
+    SECOND,
+    app_pod,
+    build_pod,
+    deployment,
+    entry,
+    inputs,
+    job,
+    review_app,
+)
+from watcher.decide import View
+from watcher.status import changes, status
+
+NOW = 1_767_225_600.0
+
+
+def said(found: Status) -> dict[str, tuple[str, str]]:
+    return {condition.type: (condition.status, condition.reason) for condition in found.conditions}
+
+
+def condition(found: Status, kind: str) -> Condition:
+    return next(entry for entry in found.conditions if entry.type == kind)
+
+
+def ended(code: int, message: str, **more: Any) -> dict[str, Any]:
+    return {"name": "build", "state": {"terminated": {"exitCode": code, "message": message, "reason": "Error"}}, **more}
+
+
+def test_a_first_build() -> None:
+    found = status(View(review_app(), entry=entry("applied", inputs()), jobs=[job()]), NOW)
+    assert (found.app_status, found.build_status, found.build_commit) == ("building", "building", FIRST)
+    assert found.build_job_name == "shop-42--aaaaaaaaaa"
+    assert found.build_started_at == NOW
+    assert found.image == "registry:5000/acme/shop:42-aaaaaaaaaaaa"
+    assert found.url == "http://shop-42.example.com"
+    assert said(found) == {
+        "Accepted": ("True", "Accepted"),
+        "Built": ("Unknown", "Building"),
+        "Available": ("False", "NotBuilt"),
+        "Ready": ("False", "Building"),
+    }
+
+
+def test_ready() -> None:
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), deployment=deployment())
+    found = status(view, NOW)
+    assert (found.app_status, found.build_status) == ("deployed", "success")
+    assert {status for status, _ in said(found).values()} == {"True"}
+
+
+def test_the_old_version_is_available_while_the_new_one_builds() -> None:
+    declared = inputs(previous=inputs(built=True), commitHash=SECOND)
+    view = View(
+        review_app(commitHash=SECOND), entry=entry("applied", declared), jobs=[job(SECOND)], deployment=deployment()
+    )
+    found = status(view, NOW)
+    assert (found.app_status, found.build_status, found.build_commit) == ("deployed", "building", SECOND)
+    assert said(found)["Available"] == ("True", "Available")
+    assert said(found)["Ready"] == ("False", "Building")
+
+
+def test_the_new_version_is_ready_only_when_the_old_one_is_gone() -> None:
+    view = View(
+        review_app(), entry=entry("applied", inputs(built=True)), deployment=deployment(replicas=2, available=2)
+    )
+    assert said(status(view, NOW))["Ready"] == ("False", "Updating")
+
+
+def test_a_failed_build_says_which_container_and_its_last_lines() -> None:
+    view = View(
+        review_app(),
+        entry=entry("applied", inputs()),
+        jobs=[job(condition="Failed", reason="BackoffLimitExceeded")],
+        pods=[build_pod(FIRST, ended(1, "RUN make\nno rule to make target"))],
+    )
+    found = status(view, NOW)
+    assert (found.app_status, found.build_status) == ("error", "error")
+    assert said(found)["Built"] == ("False", "BuildFailed")
+    assert "container build ended with exit code 1" in condition(found, "Built").message
+    assert "no rule to make target" in condition(found, "Built").message
+    assert condition(found, "Ready").message == condition(found, "Built").message
+
+
+def test_a_build_that_took_too_long() -> None:
+    failed = job(condition="Failed", reason="DeadlineExceeded")
+    found = status(View(review_app(), entry=entry("applied", inputs()), jobs=[failed]), NOW)
+    assert said(found)["Built"] == ("False", "BuildTimedOut")
+
+
+def test_what_ran_before_a_failed_build_is_still_deployed() -> None:
+    declared = inputs(previous=inputs(built=True), commitHash=SECOND)
+    view = View(
+        review_app(commitHash=SECOND),
+        entry=entry("applied", declared),
+        jobs=[job(SECOND, condition="Failed")],
+        deployment=deployment(),
+    )
+    found = status(view, NOW)
+    assert (found.app_status, found.build_status) == ("deployed", "error")
+
+
+def test_a_missing_secret_of_the_build_is_named() -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "push" not found'}
+    pod = build_pod(FIRST, {"name": "push", "state": {"waiting": waiting}})
+    found = status(View(review_app(), entry=entry("applied", inputs()), jobs=[job()], pods=[pod]), NOW)
+    assert said(found)["Built"] == ("Unknown", "CreateContainerConfigError")
+    assert 'secret "push" not found' in condition(found, "Built").message
+
+
+def test_a_crashing_image_says_its_exit_code_and_last_lines() -> None:
+    crashed = {
+        "name": "app",
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+        "lastState": {"terminated": {"exitCode": 3, "message": "no database"}},
+    }
+    view = View(
+        review_app(),
+        entry=entry("applied", inputs(built=True)),
+        deployment=deployment(available=0),
+        pods=[app_pod(FIRST, crashed)],
+    )
+    found = status(view, NOW)
+    assert said(found)["Available"] == ("False", "CrashLoopBackOff")
+    assert "exit code 3" in condition(found, "Available").message
+    assert "no database" in condition(found, "Available").message
+
+
+def test_an_image_that_starts_says_nothing_is_wrong() -> None:
+    starting = {"name": "app", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), pods=[app_pod(FIRST, starting)])
+    assert said(status(view, NOW))["Available"] == ("False", "Starting")
+
+
+def test_a_refused_spec() -> None:
+    refused = SpecRefused([Refusal("spec.pr", "'x'", "must be a number")])
+    found = status(View(review_app(pr="x")), NOW, refused)
+    assert found.app_status == "error"
+    assert said(found)["Accepted"] == ("False", "InvalidSpec")
+    assert condition(found, "Accepted").message == "spec.pr: 'x' must be a number"
+
+
+def test_an_engine_error_is_why_it_is_not_ready() -> None:
+    error = ForeignObject("Service review-shop/shop-42", "no label")
+    found = status(View(review_app()), NOW, error)
+    assert said(found)["Ready"] == ("False", "ForeignObject")
+    assert "Service review-shop/shop-42" in condition(found, "Ready").message
+
+
+def test_a_deletion_says_what_it_waits_for() -> None:
+    view = View(review_app(deleting=True), entry=entry("destroyed", inputs()))
+    found = status(view, NOW, deleting="waiting until Pod a/b is gone")
+    assert found.app_status == "deleting"
+    assert said(found)["Ready"] == ("False", "Deleting")
+
+
+def test_a_long_message_keeps_its_end() -> None:
+    pod = build_pod(FIRST, ended(1, "x" * 5_000 + "the end"))
+    view = View(review_app(), entry=entry("applied", inputs()), jobs=[job(condition="Failed")], pods=[pod])
+    message = condition(status(view, NOW), "Built").message
+    assert len(message) <= 2_000
+    assert message.endswith("the end")
+
+
+def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
+    item = review_app()
+    view = View(item, entry=entry("applied", inputs()), jobs=[job()])
+    first = status(view, NOW)
+    item["status"] = first.model_dump(mode="json", by_alias=True)
+    assert status(view, NOW + 60) == first
+    later = status(View(item, entry=entry("applied", inputs(built=True)), deployment=deployment()), NOW + 60)
+    assert condition(later, "Accepted").last_transition_time == condition(first, "Accepted").last_transition_time
+    assert condition(later, "Ready").last_transition_time > condition(first, "Ready").last_transition_time
+
+
+def test_a_status_that_another_program_wrote_is_no_obstacle() -> None:
+    item = review_app()
+    item["status"] = {"conditions": "nonsense", "buildStartedAt": {}}
+    assert status(View(item), NOW).conditions
+
+
+def test_each_step_is_one_event() -> None:
+    item = review_app()
+    building = status(View(item, entry=entry("applied", inputs()), jobs=[job()]), NOW)
+    events = list(changes(Status(), building))
+    assert [(event.type, event.reason) for event in events] == [("Normal", "Accepted"), ("Normal", "Building")]
+    assert list(changes(building, building)) == []
+    pod = build_pod(FIRST, ended(1, "broken"))
+    failed = status(View(item, entry=entry("applied", inputs()), jobs=[job(condition="Failed")], pods=[pod]), NOW)
+    assert [(event.type, event.reason) for event in changes(building, failed)] == [("Warning", "BuildFailed")]
