@@ -7,6 +7,7 @@ here. Holds no behaviour beyond its own digest.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
@@ -30,7 +31,7 @@ class Build(_Part):
     job_name: str
     namespace: str
     commit: str
-    tarball_url: str
+    tarball_url: str = Field(repr=False, description="Its query can be a credential.")
     image: str = Field(description="Where the image is pushed, with its tag.")
     registry_insecure: bool = Field(description="Whether the registry speaks plain HTTP.")
     push_secret_name: str | None = Field(description="Secret of type dockerconfigjson, for the container that pushes.")
@@ -60,7 +61,9 @@ class Workload(_Part):
     port: int
     pull_secret_name: str | None
     migrate: Migrate | None
-    environment: dict[str, str] = Field(description="Values of the app's config; they go by the env Secret.")
+    environment: dict[str, str] = Field(
+        repr=False, description="Values of the app's config; they go by the env Secret."
+    )
     secret_names: tuple[str, ...]
     config_map_names: tuple[str, ...]
 
@@ -93,4 +96,4 @@ class StackInputs(_Part):
 
     def digest(self) -> str:
         """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

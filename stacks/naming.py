@@ -20,6 +20,9 @@ COMPONENT_LABEL: Final = f"{GROUP}/component"
 COMMIT_ANNOTATION: Final = f"{GROUP}/commit"
 FINALIZER: Final = f"{GROUP}/stack"
 
+TLS_SUFFIX: Final = "tls"
+"""Suffix of an app's copy of the wildcard TLS secret."""
+
 MAXIMUM_LENGTH: Final = 63
 """Longest DNS label, and longest label value.
 
@@ -27,8 +30,9 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 """
 
 _DIGEST_LENGTH: Final = 8
-# Room that `<repo>-<pr>` leaves for what is added to it: "--build-" and ten characters of a commit,
-# and the "-xxxxx" that a Job adds for its Pods.
+_DIGESTED = re.compile(rf".*-[0-9a-f]{{{_DIGEST_LENGTH}}}")
+# What is added to `<repo>-<pr>`: "--" and ten characters of a commit, then the "-xxxxx" of a Job's Pods; or the
+# "-" and ten characters of a ReplicaSet, then the "-xxxxx" of its Pods.
 _SUFFIX_ROOM: Final = 24
 
 
@@ -40,19 +44,19 @@ def slug(text: str, maximum: int = MAXIMUM_LENGTH) -> str:
     """Return `text` as a DNS label of at most `maximum` characters.
 
     Case is folded, as it is on every forge. Where anything else had to be changed or cut, a digest of
-    the original is added, so that two texts never get the same label.
+    the original is added, so that two texts never get the same label; a text that looks as if it had
+    one already gets one too.
     """
     folded = text.lower()
     safe = re.sub(r"[^a-z0-9-]+", "-", folded).strip("-")
-    if safe == folded and len(safe) <= maximum:
+    if safe and safe == folded and len(safe) <= maximum and not _DIGESTED.fullmatch(safe):
         return safe
     return f"{safe[: maximum - _DIGEST_LENGTH - 1].strip('-') or 'x'}-{_digest(folded)}"
 
 
 def app_name(repository: str, pull_request: str) -> str:
     """Return `<repo>-<pr>`: the Deployment's, the Service's and the host's name."""
-    number = pull_request.lower()
-    return f"{slug(repository, MAXIMUM_LENGTH - _SUFFIX_ROOM - len(number) - 1)}-{number}"
+    return f"{slug(repository, MAXIMUM_LENGTH - _SUFFIX_ROOM - len(pull_request) - 1)}-{pull_request}"
 
 
 def part_name(app: str, suffix: str) -> str:

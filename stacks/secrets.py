@@ -16,7 +16,7 @@ def environment_secret_name(inputs: StackInputs) -> str:
 
 def tls_secret_name(inputs: StackInputs) -> str:
     """Return the name of the app's copy of the wildcard TLS secret."""
-    return naming.part_name(inputs.name, "tls")
+    return naming.part_name(inputs.name, naming.TLS_SUFFIX)
 
 
 def environment_secret(inputs: StackInputs) -> Manifest:
