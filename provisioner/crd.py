@@ -1,7 +1,8 @@
 """The CustomResourceDefinition of ReviewApp, generated from the models.
 
-The schema holds types, required fields and sizes. Formats are checked by the watcher alone, which can
-say what to do about them; and an object that no longer passes must still be deletable.
+The schema holds types, choices, required fields and sizes; what it does not name, the API server refuses
+(`fieldValidation=Strict`, as kubectl asks for) or drops. Formats are checked by the watcher alone, which
+can say what to do about them; and an object that no longer passes must still be deletable.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from provisioner.review_app import KIND, PLURAL, VERSION, Spec, Status
 from stacks.naming import GROUP
 
 _Schema = dict[str, Any]
-_KEPT = ("type", "description", "required", "maxLength", "maxItems")
+_KEPT = ("type", "description", "required", "enum", "maxLength", "maxItems")
 _IMMUTABLE = ("repoOwner", "repo", "pr")
 
 
@@ -67,8 +68,6 @@ def _object_schema() -> _Schema:
         spec["properties"][name]["x-kubernetes-validations"] = [
             {"rule": "self == oldSelf", "message": f"{name} can't change: delete this ReviewApp and create another"}
         ]
-    # Unknown fields of the config are kept for the watcher, which says so of each; pruned, a typo would be silent.
-    spec["properties"]["config"]["x-kubernetes-preserve-unknown-fields"] = True
     status = _schema_of(Status)
     status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     return {
@@ -97,6 +96,8 @@ def _structural(schema: _Schema, definitions: _Schema) -> _Schema:
         described = {"description": schema["description"]} if "description" in schema else {}
         return inner | described | {"nullable": True}
     result: _Schema = {key: schema[key] for key in _KEPT if key in schema}
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
     if "description" in result:
         result["description"] = " ".join(result["description"].split())
     if "properties" in schema:
@@ -106,5 +107,7 @@ def _structural(schema: _Schema, definitions: _Schema) -> _Schema:
     if "items" in schema:
         result["items"] = _structural(schema["items"], definitions)
     if "type" not in result:
-        result["x-kubernetes-preserve-unknown-fields"] = True
+        # Any scalar. Lists and mappings can be nested thousands deep, and a client that can't read one such object
+        # can't read the list that it is in.
+        result |= {"x-kubernetes-preserve-unknown-fields": True, "maxItems": 0, "maxProperties": 0}
     return result

@@ -32,60 +32,55 @@ def stack_inputs(
     _check_namespace(spec.config, settings)
     name = naming.app_name(spec.repo, spec.pr)
     stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
-    image = wanted_image(spec, settings)
-    if built:
-        running = (image, spec.commit_hash, 1)
-    elif previous:
-        running = (previous.workload.image, previous.workload.commit, previous.workload.replicas)
-    else:
-        running = (image, spec.commit_hash, 0)
-    host = f"{name}.{settings.app_domain}"
+    build = _build(spec, settings, name)
+    route = Route(host=f"{name}.{settings.app_domain}", ingress_class=settings.ingress_class, tls=tls)
+    if not built and previous and previous.workload.replicas:
+        # What runs belongs to the config it was built with: another port or variable would break the old version.
+        return previous.model_copy(update={"build": build, "route": route})
     return StackInputs(
         stack=stack,
         name=name,
         namespace=spec.config.namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec.config, *running),
-        route=Route(host=host, ingress_class=settings.ingress_class, tls=tls),
-        build=_build(spec, settings, name, image),
+        workload=_workload(spec, wanted_image(spec, settings), replicas=1 if built else 0),
+        route=route,
+        build=build,
     )
 
 
 def _check_namespace(config: Config, settings: Settings) -> None:
     """Refuse namespaces in which a pull request's app could reach what is not its own."""
     namespace = config.namespace
-    if namespace.startswith("kube-") or namespace in {settings.namespace, settings.build_namespace}:
-        raise SpecRefused(
-            [
-                Refusal(
-                    "spec.config.namespace", repr(namespace), "is not open to review apps: name the app's own namespace"
-                )
-            ]
-        )
+    ours = {settings.namespace, settings.build_namespace, (settings.tls_secret or "").partition("/")[0]}
+    if namespace.startswith("kube-") or namespace in ours:
+        remedy = "is not open to review apps: name the app's own namespace"
+        raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 
 
-def _workload(config: Config, image: str, commit: str, replicas: int) -> Workload:
+def _workload(spec: Spec, image: str, replicas: int) -> Workload:
+    config = spec.config
     migrate = config.migrate
+    runs_migrate = migrate and (migrate.command or migrate.args)
     return Workload(
         image=image,
-        commit=commit,
+        commit=spec.commit_hash,
         replicas=replicas,
         port=config.application_port,
         pull_secret_name=config.registry_secret_name,
-        migrate=Migrate(command=migrate.command, arguments=migrate.args) if migrate and migrate.command else None,
+        migrate=Migrate(command=migrate.command, arguments=migrate.args) if migrate and runs_migrate else None,
         environment={entry.name: entry.value for entry in config.env.values},
         secret_names=config.env.secrets,
         config_map_names=config.env.config_maps,
     )
 
 
-def _build(spec: Spec, settings: Settings, name: str, image: str) -> Build:
+def _build(spec: Spec, settings: Settings, name: str) -> Build:
     return Build(
         job_name=naming.build_job_name(name, spec.commit_hash),
         namespace=settings.build_namespace,
         commit=spec.commit_hash,
         tarball_url=spec.tarball_url,
-        image=image,
+        image=wanted_image(spec, settings),
         registry_insecure=settings.registry_insecure,
         push_secret_name=settings.push_secret_name,
         tarball_secret_name=settings.tarball_secret_name,

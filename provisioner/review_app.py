@@ -7,65 +7,65 @@ generated from these models by `provisioner.crd`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from provisioner.errors import Refusal, SpecRefused
+from provisioner.errors import SpecRefused
+from provisioner.refusals import matching, refusals
+from stacks import naming
 
 VERSION = "v1"
 PLURAL = "reviewapps"
 KIND = "ReviewApp"
 
 
-def _matching(pattern: str, remedy: str) -> AfterValidator:
-    """Return a validator for a string: it matches `pattern` whole, or `remedy` says what it must be."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise PydanticCustomError("format", "{remedy}", {"remedy": remedy})
-        return value
-
-    return AfterValidator(check)
-
-
 def _as_text(value: object) -> object:
-    """Return numbers and booleans as the text that YAML wrote for them; leave the rest to the model."""
+    """Return a number or a boolean as JSON writes it; leave the rest to the model."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
 
 
-_NO_CONTROL = _matching(r"[^\x00-\x1f\x7f]*", "must not hold control characters: remove them")
-_NO_NULL = _matching(r"[^\x00]*", "must not hold null bytes: remove them")
+def _not_ours(name: str) -> str:
+    """Refuse the copies of the wildcard TLS secret: in an app's environment they would give its key away."""
+    if name.endswith(f"--{naming.TLS_SUFFIX}"):
+        raise PydanticCustomError("reserved", "is a name that review apps keep for themselves: name another Secret")
+    return name
+
+
+_NO_CONTROL = matching(r"[^\x00-\x1f\x7f-\x9f]*", "must not hold control characters: remove them")
+_NO_NULL = matching(r"[^\x00]*", "must not hold null bytes: remove them")
 
 Label = Annotated[
     str,
     Field(max_length=63),
-    _matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "must be a DNS label: lower-case letters, digits and '-'"),
+    matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "must be a DNS label: lower-case letters, digits and '-'"),
 ]
 ObjectName = Annotated[
     str,
     Field(max_length=253),
-    _matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "must be an object's name: lower-case letters, digits, '-' and '.'"),
+    matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "must be an object's name: lower-case letters, digits, '-' and '.'"),
 ]
-Text = Annotated[str, Field(max_length=65_536), _NO_NULL]
+SecretName = Annotated[ObjectName, AfterValidator(_not_ours)]
+Text = Annotated[str, Field(max_length=32_768), _NO_NULL]
 Scalar = Annotated[Text, BeforeValidator(_as_text, json_schema_input_type=Any)]
 Word = Annotated[
     str,
     Field(max_length=100),
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "must be a name as forges have it: letters, digits, '.', '_' and '-'"),
+    matching(r"[A-Za-z0-9._-]+", "must be a name as forges have it: letters, digits, '.', '_' and '-'"),
 ]
 VariableName = Annotated[
     str,
     Field(max_length=256),
-    _matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a variable's name: letters, digits and '_', not a digit first"),
+    matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a variable's name: letters, digits and '_', not a digit first"),
 ]
+
+
+# A Secret holds 1 MiB: the values go into one, and all of the config into the one that is kept for each stack.
+_MOST_CONFIG_BYTES = 262_144
 
 
 class _Model(BaseModel):
@@ -75,8 +75,8 @@ class _Model(BaseModel):
 class SecretReference(_Model):
     """A key of a Secret in the app's namespace."""
 
-    name: ObjectName
-    key: Annotated[str, Field(max_length=253), _matching(r"[A-Za-z0-9._-]+", "must be a Secret's key")]
+    name: SecretName
+    key: Annotated[str, Field(max_length=253), matching(r"[A-Za-z0-9._-]+", "must be a Secret's key")]
 
 
 class ValueSource(_Model):
@@ -126,27 +126,30 @@ class EnvironmentValue(_Model):
     value: Scalar
 
 
+def _no_duplicates(values: tuple[EnvironmentValue, ...]) -> tuple[EnvironmentValue, ...]:
+    seen: set[str] = set()
+    for name in (entry.name for entry in values):
+        if name in seen:
+            raise PydanticCustomError("duplicate", "names {name} more than once: keep one", {"name": name})
+        seen.add(name)
+    return values
+
+
 class Environment(_Model):
     """The app's environment: Secrets and ConfigMaps of its namespace, and values."""
 
-    secrets: tuple[ObjectName, ...] = Field(default=(), max_length=64)
+    secrets: tuple[SecretName, ...] = Field(default=(), max_length=64)
     config_maps: tuple[ObjectName, ...] = Field(default=(), max_length=64)
-    values: tuple[EnvironmentValue, ...] = Field(default=(), max_length=512)
-
-    @model_validator(mode="after")
-    def _no_duplicates(self) -> Environment:
-        names = [entry.name for entry in self.values]
-        for name in names:
-            if names.count(name) > 1:
-                raise PydanticCustomError("duplicate", "values names {name} more than once: keep one", {"name": name})
-        return self
+    values: Annotated[tuple[EnvironmentValue, ...], Field(max_length=512), AfterValidator(_no_duplicates)] = ()
 
 
 class Config(_Model):
     """The review-app config from the repository's YAML file."""
 
     namespace: Label = Field(description="Namespace of the app's objects; it must exist.")
-    application_port: Annotated[int, Field(ge=1, le=65_535)] = Field(description="Port that the app listens on.")
+    application_port: Annotated[int, Field(strict=True, ge=1, le=65_535)] = Field(
+        description="Port that the app listens on."
+    )
     registry_secret_name: ObjectName | None = Field(default=None, description="Secret with which the image is pulled.")
     migrate: Migrate | None = None
     database: Database | None = None
@@ -154,6 +157,14 @@ class Config(_Model):
     ignore_branches: tuple[Annotated[str, Field(max_length=255)], ...] = Field(
         default=(), max_length=256, description="Branches for which the bot makes no review app."
     )
+
+    @model_validator(mode="after")
+    def _not_too_large(self) -> Config:
+        size = len(self.model_dump_json().encode())
+        if size > _MOST_CONFIG_BYTES:
+            message = "takes {size} bytes and may take {most}: keep large values in a Secret or ConfigMap"
+            raise PydanticCustomError("too_large", message, {"size": size, "most": _MOST_CONFIG_BYTES})
+        return self
 
 
 class Spec(_Model):
@@ -165,16 +176,17 @@ class Spec(_Model):
     repo_owner: Word
     repo: Word
     branch: Annotated[str, Field(min_length=1, max_length=255), _NO_CONTROL]
-    pr: Annotated[str, Field(max_length=10), _matching(r"[1-9][0-9]*", 'must be a pull request\'s number, as in "42"')]
+    pr: Annotated[str, Field(max_length=10), matching(r"[1-9][0-9]*", 'must be a pull request\'s number, as in "42"')]
     commit_hash: Annotated[
         str,
         Field(max_length=64),
-        _matching(r"[0-9a-fA-F]{7,64}", "must be a commit's hash: 7 to 64 hexadecimal digits"),
+        matching(r"[0-9a-fA-F]{7,64}", "must be a commit's hash: 7 to 64 hexadecimal digits"),
     ]
     tarball_url: Annotated[
         str,
         Field(max_length=4096),
-        _matching(r"(https?|s3)://[^\s\x00-\x1f/?#]+/[^\s\x00-\x1f]+", "must be an https://, http:// or s3:// address"),
+        matching(r"(https?|s3)://[!-~]+", "must be an https://, http:// or s3:// address, in ASCII"),
+        matching(r"\w+://[^/?#]+/[^?#]+.*", "must name a file on its host"),
     ]
     config: Config
 
@@ -206,58 +218,44 @@ class Status(_Model):
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
 
+    @classmethod
+    def read(cls, status: object) -> Status:
+        """Return a status as it stands on a ReviewApp; an empty one where another program wrote what we don't know."""
+        try:
+            return cls.model_validate(status or {})
+        except ValidationError:
+            return cls()
+
+
+# Their values may stand in a condition and a log. All others may hold, or be mistaken for, a secret.
+_PUBLIC = frozenset(
+    {
+        "applicationPort",
+        "backend",
+        "branch",
+        "commitHash",
+        "configMaps",
+        "ignoreBranches",
+        "key",
+        "name",
+        "namespace",
+        "pr",
+        "registrySecretName",
+        "repo",
+        "repoOwner",
+        "secrets",
+        "tarballUrl",
+    }
+)
+
 
 def parse(spec: object) -> Spec:
-    """Return the validated spec of a ReviewApp.
+    """Return the validated spec of a ReviewApp, as JSON has it.
 
     Raises:
         SpecRefused: with one refusal for each thing that is wrong.
     """
     try:
-        return Spec.model_validate(spec)
+        return Spec.model_validate(spec, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise SpecRefused([_refusal(detail) for detail in error.errors(include_url=False)]) from None
-
-
-_REMEDIES: Mapping[str, str] = {
-    "missing": "is missing: add it",
-    "extra_forbidden": "is not a field of a ReviewApp: remove it, or correct its name",
-    "string_type": "must be text: put it in quotes",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping of fields",
-    "model_attributes_type": "must be a mapping of fields",
-    "null": "must not be null: remove it, or give it a value",
-}
-# Values of these fields may be secrets, whatever they are for.
-_HIDDEN = re.compile(r"\b(value|copyFrom|values)\b")
-
-
-def _refusal(detail: Any) -> Refusal:
-    field = "spec"
-    for part in detail["loc"]:
-        field += f"[{part}]" if isinstance(part, int) else f".{part}"
-    kind = "null" if detail["input"] is None and detail["type"] != "missing" else detail["type"]
-    return Refusal(field, _shown(field, detail), _REMEDIES.get(kind, detail["msg"]))
-
-
-def _shown(field: str, detail: Any) -> str:
-    value = detail["input"]
-    if detail["type"] == "missing":
-        return ""
-    if _HIDDEN.search(field) and not field.endswith(".name"):
-        return "(not shown)"
-    if isinstance(value, str) and field == "spec.tarballUrl":
-        # The query of a presigned address is a credential.
-        value = _without_query(value)
-    shown = ascii(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
-
-
-def _without_query(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return "(not shown)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise SpecRefused(refusals(error, "spec", _PUBLIC)) from None
