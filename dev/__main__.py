@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from dev import cluster, debian
 from dev.cluster.processes import ClusterError
 from dev.console import fail, say
 from dev.images.publish import publish
+from dev.target import NO_CLUSTER, foreign, prepare
 from dev.toolchain.build import build, is_built, programs_folder
 from dev.toolchain.components import CLUSTER, ENGINE
 
@@ -29,6 +31,31 @@ def up() -> None:
 def down(wipe: Annotated[bool, typer.Option("--wipe", help="Delete the cluster's state too.")] = False) -> None:
     """Stop all that `up` started; caches stay."""
     cluster.down(wipe=wipe)
+
+
+@app.command()
+def demo() -> None:
+    """Play one pull request's life on the cluster of KUBECONFIG, or on the local one."""
+    prepare().run(sys.executable, "-m", "dev.demo")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of pytest.")] = None) -> None:
+    """Run the tests, on the cluster of KUBECONFIG or on the local one.
+
+    Where neither is to be had, those that need a cluster are skipped and say why; with CI=true that is a failure.
+    """
+    command = [sys.executable, "-m", "pytest", *(arguments or [])]
+    reason = None if foreign() else cluster.why_not()
+    if reason is None:
+        prepare().run(*command)
+    os.execvpe(command[0], command, os.environ | {NO_CLUSTER: reason})
+
+
+@app.command()
+def benchmark() -> None:
+    """Measure against `kubectl apply`, on the cluster of KUBECONFIG or on the local one."""
+    prepare().run(sys.executable, "-m", "benchmarks")
 
 
 @app.command()

@@ -172,8 +172,11 @@ def _manifest(sample: Sample, commit: str) -> dict[str, Any]:
 
 def main() -> None:
     """Play the demo on the cluster of KUBECONFIG."""
-    cluster = Cluster.from_environment()
-    Demo(cluster, Installation(cluster, STATE / "demo")).play()
+    try:
+        cluster = Cluster.from_environment()
+        Demo(cluster, Installation(cluster, STATE / "demo")).play()
+    except ReviewAppError as error:
+        fail(str(error), "see whether the cluster is up: `make down`, then `make demo`")
     say("✓ that was one pull request's life")
 
 

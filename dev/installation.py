@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from dev.console import Step, fail
@@ -25,6 +28,7 @@ NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 _SERVICE_ACCOUNT = "reviewapp"
 _NAMESPACE = "reviewapp-system"
 _TOKEN_SECONDS = 24 * 3600
+_START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
 
@@ -69,7 +73,7 @@ class Installation:
                 process.kill()
 
     def start_watcher(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a watcher and return its process."""
+        """Start a watcher, wait until it is ready, and return its process."""
         values = {
             "APP_DOMAIN": "review.example.com",
             "PASSPHRASE": "a passphrase for the demo only",
@@ -77,10 +81,17 @@ class Installation:
         } | settings
         environment = os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
         environment["KUBECONFIG"] = str(self._kubeconfig())
+        port = _free_port()
+        command = [sys.executable, "-m", "watcher", "watch", "--port", str(port)]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "watcher", "watch", "--port", "0"], env=environment, stderr=log, cwd=REPOSITORY
-            )
+            process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY)
+        deadline = time.monotonic() + _START_SECONDS
+        while not _is_ready(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                fail(f"the watcher did not start:\n{_last_lines(self.log)}", f"see {self.log}")
+            time.sleep(0.05)
+        return process
 
     def _kubeconfig(self) -> Path:
         """Write a kubeconfig with a token of the watcher's service account."""
@@ -93,6 +104,23 @@ class Installation:
         file.touch(mode=0o600)
         file.write_text(yaml.safe_dump(document))
         return file
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
 
 
 def _kubectl(*arguments: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dev.console import Step, fail
-from watcher.conditions import condition
 from watcher.cluster import PODS, SERVICES, Cluster, Object, Resource, section
+from watcher.conditions import condition
 
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 _SOURCES = Path(__file__).parent / "sample_app"

@@ -22,6 +22,9 @@ from dev.toolchain.engine import engine
 BASE_IMAGE = "REVIEWAPP_DEV_BASE_IMAGE"
 """Variable that names the image which sample apps are built on."""
 
+NO_CLUSTER = "REVIEWAPP_DEV_NO_CLUSTER"
+"""Variable that says why there is no cluster for the tests."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:

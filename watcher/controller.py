@@ -48,6 +48,8 @@ class Controller:
         self._certificate = WildcardCertificate(cluster, settings.tls_secret)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
+        # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
+        self._released: dict[str, str] = {}
         self._review_apps = Informer(cluster, REVIEW_APPS, self._review_app_changed)
         self._jobs, self._deployments, self._pods = (
             Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
@@ -113,10 +115,13 @@ class Controller:
     def _reconcile(self, name: str, slot: int) -> None:
         review_app = self._review_apps.get(name)
         if review_app is None:
+            self._released.pop(name, None)
             self._failures.pop(name, None)
             entry = self._journal.get(name)
             if entry:
                 self._destroy(name, decisions.decide_orphan(entry), slot)
+            return
+        if self._released.get(name) == review_app["metadata"]["uid"]:
             return
         view = self._view(review_app)
         action = decisions.decide(view, self._settings, time.time())
@@ -253,6 +258,7 @@ class Controller:
         finalizers = [finalizer for finalizer in metadata["finalizers"] if finalizer != naming.FINALIZER]
         body = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
         self._cluster.patch(REVIEW_APPS, None, metadata["name"], body)
+        self._released[metadata["name"]] = metadata["uid"]
         self._queue.forget(metadata["name"])
 
     def _note(self, view: View, inputs: StackInputs, phase: Phase) -> Entry:
