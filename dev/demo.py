@@ -154,19 +154,7 @@ def _manifest(sample: Sample, commit: str) -> dict[str, Any]:
         "apiVersion": REVIEW_APPS.api_version,
         "kind": REVIEW_APPS.kind,
         "metadata": {"name": _NAME},
-        "spec": {
-            "repoOwner": "acme",
-            "repo": "shop",
-            "branch": "feature/new-basket",
-            "pr": "42",
-            "commitHash": commit,
-            "tarballUrl": sample.url(commit),
-            "config": {
-                "namespace": _NAMESPACE,
-                "applicationPort": 8080,
-                "env": {"values": [{"name": "GREETING", "value": "hello"}]},
-            },
-        },
+        "spec": sample.spec(commit, _NAMESPACE),
     }
 
 

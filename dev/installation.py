@@ -39,6 +39,8 @@ class Installation:
         self._cluster = cluster
         self.folder = folder
         self.log = folder / "watcher.log"
+        self.url = ""
+        """Address of the running watcher's health and metrics."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def install(self) -> None:
@@ -82,11 +84,12 @@ class Installation:
         environment = os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
         environment["KUBECONFIG"] = str(self._kubeconfig())
         port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "watcher", "watch", "--port", str(port)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY)
         deadline = time.monotonic() + _START_SECONDS
-        while not _is_ready(port):
+        while not _is_ready(self.url):
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 fail(f"the watcher did not start:\n{_last_lines(self.log)}", f"see {self.log}")
@@ -112,9 +115,9 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).is_success
+        return httpx.get(f"{url}/readyz", timeout=1).is_success
     except httpx.HTTPError:
         return False
 

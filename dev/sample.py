@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dev.console import Step, fail
 from watcher.cluster import PODS, SERVICES, Cluster, Object, Resource, section
@@ -66,6 +67,22 @@ class Sample:
     def url(self, commit: str) -> str:
         """Return where Pods fetch the tarball of a commit."""
         return f"http://{_SERVER}.{self._namespace}.svc.cluster.local/{commit}.tar.gz"
+
+    def spec(self, commit: str, namespace: str, pull_request: str = "42") -> dict[str, Any]:
+        """Return the spec of a ReviewApp of a commit, as the bot would write it."""
+        return {
+            "repoOwner": "acme",
+            "repo": "shop",
+            "branch": "feature/new-basket",
+            "pr": pull_request,
+            "commitHash": commit,
+            "tarballUrl": self.url(commit),
+            "config": {
+                "namespace": namespace,
+                "applicationPort": 8080,
+                "env": {"values": [{"name": "GREETING", "value": "hello"}]},
+            },
+        }
 
     def tarball(self, commit: str) -> bytes:
         """Return the tarball of a commit."""

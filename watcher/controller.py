@@ -17,7 +17,7 @@ import structlog
 from provisioner.errors import ApplyRefused, EngineFailed, EngineInterrupted, LockOwner, ReviewAppError
 from provisioner.review_app import Status
 from provisioner.settings import Settings
-from provisioner.stack import Stacks, warm_up
+from provisioner.stack import Stacks, UpdateResult, warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
@@ -27,6 +27,7 @@ from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
 from watcher.informers import Informer
 from watcher.journal import Entry, Journal, Phase
+from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.queue import WorkQueue
 from watcher.status import changes, status
 from watcher.sweep import refuse_foreign, sweep
@@ -187,17 +188,18 @@ class Controller:
             entry = self._note(view, action.inputs, "applying")
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
-            result = self._stacks.up(action.inputs, slot)
+            self._count("up", self._stacks.up(action.inputs, slot))
             self._note(view, action.inputs, "applied")
         except EngineInterrupted:
             raise
         except ReviewAppError as error:
             delay = self._queue.retry(name)
             self._failures[name] = Failure(action.inputs.digest(), error, time.time() + delay)
+            FAILURES.labels(error.reason).inc()
             _log.warning("update_failed", review_app=name, stack=action.inputs.stack, error=str(error))
             return error
         self._failures.pop(name, None)
-        _log.info("updated", review_app=name, stack=action.inputs.stack, seconds=round(result.seconds, 2))
+        _log.info("updated", review_app=name, stack=action.inputs.stack)
         return None
 
     def _finish(self, unfinished: StackInputs, slot: int) -> None:
@@ -206,7 +208,7 @@ class Controller:
         What the API server will not have is left to the new inputs, or to the sweep.
         """
         try:
-            self._stacks.recover(unfinished, slot, self._is_dead)
+            self._count("recover", self._stacks.recover(unfinished, slot, self._is_dead))
         except (ApplyRefused, EngineFailed) as error:
             _log.warning("not_finished", stack=unfinished.stack, error=str(error))
 
@@ -238,7 +240,7 @@ class Controller:
                 self._finish(action.unfinished, slot)
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
-            self._stacks.destroy(action.stack, slot, self._is_dead)
+            self._count("destroy", self._stacks.destroy(action.stack, slot, self._is_dead))
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack)
@@ -260,6 +262,10 @@ class Controller:
         self._cluster.patch(REVIEW_APPS, None, metadata["name"], body)
         self._released[metadata["name"]] = metadata["uid"]
         self._queue.forget(metadata["name"])
+
+    def _count(self, operation: str, result: UpdateResult) -> None:
+        ENGINE_SECONDS.labels(operation).observe(result.seconds)
+        ENGINE_RUNS.labels(operation).inc(result.engine_runs)
 
     def _note(self, view: View, inputs: StackInputs, phase: Phase) -> Entry:
         build_namespace = self._settings.build_namespace
