@@ -6,17 +6,16 @@ import logging
 import signal
 import sys
 import threading
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import structlog
 import typer
-from pydantic import ValidationError
 
 from provisioner.backend import Backend
 from provisioner.commands import app
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
-from provisioner.settings import Settings
+from provisioner.settings import load
 from provisioner.stack import Stacks
 from watcher import health
 from watcher.cluster import Cluster
@@ -28,7 +27,8 @@ def main() -> None:
     try:
         app()
     except ReviewAppError as error:
-        _fail(str(error))
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command line's own words.
+        raise SystemExit(1) from None
 
 
 @app.command()
@@ -43,7 +43,7 @@ def watch(
     cluster is that of the Pod's service account, or of KUBECONFIG.
     """
     _configure_logs()
-    settings = _settings()
+    settings = load()
     engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
     controller = Controller(Cluster.from_environment(), settings, Stacks(Backend(settings, engine)))
     stop = threading.Event()
@@ -56,16 +56,6 @@ def watch(
     stop.wait()
     structlog.get_logger().info("stopping")
     controller.stop()
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()  # pyright: ignore[reportCallIssue] - the values come from the environment.
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_input=False)
-        ]
-        _fail("settings: " + "; ".join(lines) + ". Set REVIEWAPP_<NAME>, or the file that REVIEWAPP_SETTINGS names.")
 
 
 def _configure_logs() -> None:
@@ -81,8 +71,3 @@ def _configure_logs() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - the command line's own words.
-    raise SystemExit(1)
