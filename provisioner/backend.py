@@ -49,8 +49,8 @@ _CREDENTIALS: dict[str, tuple[str, ...]] = {
 class Backend:
     """The state backend of one installation, and the folders that engine runs need.
 
-    One for the whole process; safe from any thread. Making it creates the folders, and ends plugins that dead
-    engines left behind.
+    One for the whole process; safe from any thread. Making it creates the folders, and ends what a dead
+    watcher left behind.
     """
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
@@ -91,8 +91,8 @@ class Backend:
         return StackProject(stack, self.url, workspace)
 
     def end_orphans(self) -> list[int]:
-        """End the provider plugins of ours whose engine is gone; return their process ids."""
-        return processes.end_orphans(self._homes)
+        """End the engines of ours that outlived their watcher, and plugins their engine; return their process ids."""
+        return processes.end_orphans(self._work, self._homes)
 
     def _environment(self) -> dict[str, str]:
         prefixes = _CREDENTIALS.get(self.url.partition(":")[0], ())

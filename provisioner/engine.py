@@ -22,6 +22,7 @@ from semver import VersionInfo
 
 from provisioner.errors import EngineInterrupted, EngineMissing, EngineTimeout
 from provisioner.plugin import plugin_version
+from provisioner.processes import STARTER_VARIABLE
 
 PULUMI_VERSION = "3.274.1"
 PROVIDER_VERSION = version("pulumi-kubernetes")
@@ -55,7 +56,7 @@ _INHERITED = frozenset(
     }
 )
 # The first SIGTERM cancels an update, which takes as long as the API calls in flight.
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS = 10.0
 _LONGEST_OUTPUT = 256 * 1024
 
 
@@ -87,7 +88,6 @@ class Engine(PulumiCommand):
         self.version = VersionInfo.parse(PULUMI_VERSION)
         self.provider = _find_provider()
         self._timeout_seconds = timeout_seconds
-        self._prefix = _death_signal_prefix()
         self._lock = threading.Lock()
         self._children: set[_Child] = set()
         self._stopping = False
@@ -117,15 +117,16 @@ class Engine(PulumiCommand):
         """
         command = _command_name(args)
         environment = {name: value for name, value in os.environ.items() if name in _INHERITED}
-        environment |= {"PULUMI_AUTOMATION_API": "true", **additional_env}
-        # Files, not pipes: when this process dies, the engine can still write, and so ends its update in order
-        # (the death signal cancels it) and leaves neither a lock nor a plugin behind.
+        environment |= {"PULUMI_AUTOMATION_API": "true", STARTER_VARIABLE: str(os.getpid()), **additional_env}
+        # Files, not pipes: when this process dies, the engine can still write. It then misses its program and ends
+        # the update in order, where a broken pipe would kill it and leave the lock. (A death signal would be too
+        # much: cancelled at its very end, the CLI of this version waits for ever and keeps the lock.)
         with tempfile.TemporaryFile(dir=cwd) as stdout, tempfile.TemporaryFile(dir=cwd) as stderr:
             with self._lock:
                 if self._stopping:
                     raise EngineInterrupted(command)
                 process = subprocess.Popen(
-                    [*self._prefix, self.command, "--non-interactive", *args],
+                    [self.command, "--non-interactive", *args],
                     stdin=subprocess.DEVNULL,
                     stdout=stdout,
                     stderr=stderr,
@@ -250,19 +251,6 @@ def _find_provider() -> Path:
     if actual != PROVIDER_VERSION:
         raise EngineMissing(f"{found} is version {actual or 'unknown'}, and {PROVIDER_VERSION} is needed: {remedy}")
     return Path(found).resolve()
-
-
-def _death_signal_prefix() -> list[str]:
-    """Return the command that makes the kernel send SIGTERM to the run when the thread that waits for it dies.
-
-    Empty where util-linux's setpriv is not there: the run then ends by itself when it finds its program gone.
-    """
-    found = shutil.which("setpriv")
-    if found is None:
-        return []
-    prefix = [found, "--pdeathsig", "TERM", "--"]
-    works = subprocess.run([*prefix, found, "--version"], capture_output=True, check=False).returncode == 0
-    return prefix if works else []
 
 
 def _command_name(args: list[str]) -> str:

@@ -119,7 +119,9 @@ class EngineInterrupted(EngineError):
     reason = "EngineInterrupted"
 
     def __init__(self, command: str) -> None:
-        super().__init__(f"`pulumi {command}` was interrupted because the watcher stops: it goes on at the next start")
+        super().__init__(
+            f"`pulumi {command}` was interrupted, as it is when the watcher stops: it is finished at the next start"
+        )
 
 
 class EngineKilled(EngineError):

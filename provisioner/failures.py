@@ -12,6 +12,7 @@ from provisioner.errors import (
     ClusterUnreachable,
     EngineError,
     EngineFailed,
+    EngineInterrupted,
     EngineKilled,
     LockOwner,
     SecretsUnreadable,
@@ -84,6 +85,7 @@ _UNREACHABLE = re.compile(r"configured Kubernetes cluster is unreachable(?:: (?P
 _CONNECTION = re.compile(
     r"connection refused|no route to host|i/o timeout|TLS handshake timeout|no such host|connection reset by peer"
 )
+_CANCELLED = "update canceled"
 _LOCKED = "the stack is currently locked by"
 _OWNER = re.compile(r"created by (?P<user>.*)@(?P<host>[^\s@]+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
 _NOT_FOUND = re.compile(r"no stack named .* found")
@@ -126,6 +128,8 @@ def classify(stack: str, command: str, code: int, stderr: str, diagnostics: Sequ
         return StackNotFound(stack)
     if code < 0:
         return EngineKilled(command, -code)
+    if any(diagnostic.message == _CANCELLED for diagnostic in diagnostics):
+        return EngineInterrupted(command)
     for diagnostic in diagnostics:
         error = _from_diagnostic(diagnostic)
         if error:

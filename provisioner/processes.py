@@ -1,7 +1,7 @@
-"""What `/proc` says of processes: whether a lock's owner lives, and which provider plugins were left behind.
+"""What `/proc` says of processes: whether a lock's owner lives, and which engines and plugins were left behind.
 
-Linux only; elsewhere nothing is known, and so nothing is proven and nothing is ended. Ends only plugins that
-were started from a folder the caller owns and whose engine is gone.
+Linux only; elsewhere nothing is known, and so nothing is proven and nothing is ended. Ends only what works in a
+folder that the caller owns, and whose starter is gone.
 """
 
 from __future__ import annotations
@@ -10,29 +10,22 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from provisioner.errors import LockOwner
 
 ENGINE = "pulumi"
+STARTER_VARIABLE = "REVIEWAPP_STARTED_BY"
+"""In an engine's environment: the process that started it, and so its parent for as long as that one lives."""
+
 _PROC = Path("/proc")
 # The boot time in /proc/stat has whole seconds, and so has a lock's time as the CLI prints it.
 _CLOCK_TOLERANCE_SECONDS = 2.0
-
-
-def started_at(pid: int) -> float | None:
-    """Return when a process was started, in Unix time; None if there is none or this is not Linux."""
-    fields = _status_fields(pid)
-    boot = _boot_time()
-    return None if fields is None or boot is None else boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-
-
-def name(pid: int) -> str | None:
-    """Return the name of a process's program, as the kernel keeps it; None if there is no such process."""
-    with suppress(OSError):
-        return (_PROC / str(pid) / "comm").read_text().strip()
-    return None
+# An engine that lost its program ends by itself, in order and unlocked, in well under a second.
+_PATIENCE_SECONDS = 2.0
+_GRACE_SECONDS = 3.0
 
 
 def is_proven_dead(owner: LockOwner) -> bool:
@@ -44,42 +37,51 @@ def is_proven_dead(owner: LockOwner) -> bool:
     """
     if owner.host != socket.gethostname() or not _PROC.is_dir():
         return False
-    if name(owner.pid) != ENGINE:
+    if _name(owner.pid) != ENGINE:
         return True
-    started = started_at(owner.pid)
+    started = _started_at(owner.pid)
     return started is None or started > owner.time.timestamp() + _CLOCK_TOLERANCE_SECONDS
 
 
-def end_orphans(folder: Path, grace_seconds: float = 2.0) -> list[int]:
-    """End the provider plugins below `folder` whose engine is gone; return their process ids.
+def end_orphans(work: Path, homes: Path) -> list[int]:
+    """End the engines that work below `work`, and the plugins below `homes`, whose starter is gone.
 
     A plugin outlives an engine that was killed by a quarter of an hour and holds some 110 MiB.
+
+    Returns:
+        The process ids of what had to be ended. Takes no time where there is nothing to end, and some seconds at
+        most.
     """
-    orphans = [pid for pid in _processes() if _is_orphan(pid, folder)]
-    ended = [pid for pid in orphans if _send(pid, folder, signal.SIGTERM)]
-    deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline and any(_is_orphan(pid, folder) for pid in ended):
-        time.sleep(0.02)
-    for pid in ended:
-        _send(pid, folder, signal.SIGKILL)
+    engines = _end(lambda pid: _is_orphan_engine(pid, work), _PATIENCE_SECONDS)
+    return engines + _end(lambda pid: _is_orphan_plugin(pid, homes), 0.0)
+
+
+def _end(is_orphan: Callable[[int], bool], patience_seconds: float) -> list[int]:
+    ended = _wait_for([pid for pid in _processes() if is_orphan(pid)], is_orphan, patience_seconds)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in ended:
+            _send(pid, number, is_orphan)
+        _wait_for(ended, is_orphan, _GRACE_SECONDS)
     return ended
 
 
-def _send(pid: int, folder: Path, number: signal.Signals) -> bool:
+def _wait_for(pids: list[int], is_orphan: Callable[[int], bool], seconds: float) -> list[int]:
+    """Wait until the processes are gone, for at most `seconds`; return those that are not."""
+    deadline = time.monotonic() + seconds
+    while (left := [pid for pid in pids if is_orphan(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def _send(pid: int, number: signal.Signals, is_orphan: Callable[[int], bool]) -> None:
     # The descriptor pins the process: between the look and the signal its number cannot become another's.
-    try:
+    with suppress(OSError):
         descriptor = os.pidfd_open(pid)
-    except OSError:
-        return False
-    try:
-        if not _is_orphan(pid, folder):
-            return False
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+        try:
+            if is_orphan(pid):
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
 
 
 def _processes() -> list[int]:
@@ -88,24 +90,50 @@ def _processes() -> list[int]:
     return []
 
 
-def _is_orphan(pid: int, folder: Path) -> bool:
-    program = _program(pid)
-    if program is None or folder not in program.parents:
-        return False
-    fields = _status_fields(pid)
-    return fields is not None and fields[0] != "Z" and name(int(fields[1])) != ENGINE
-
-
-def _program(pid: int) -> Path | None:
-    """Return the path by which a process's program was started; a link in it stays as it is."""
+def _is_orphan_engine(pid: int, work: Path) -> bool:
     with suppress(OSError):
-        command = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0", 1)[0]
-        return Path(os.fsdecode(command)) if command else None
+        if _name(pid) != ENGINE or work not in (_PROC / str(pid) / "cwd").readlink().parents:
+            return False
+        variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        starter = next((v.partition(b"=")[2] for v in variables if v.startswith(f"{STARTER_VARIABLE}=".encode())), b"")
+        return starter.isdigit() and _parent(pid) not in {None, int(starter)}
+    return False
+
+
+def _is_orphan_plugin(pid: int, homes: Path) -> bool:
+    with suppress(OSError):
+        # The path by which it was started; a link in it stays as it is.
+        program = Path(os.fsdecode((_PROC / str(pid) / "cmdline").read_bytes().split(b"\0", 1)[0]))
+        parent = _parent(pid)
+        return homes in program.parents and parent is not None and _name(parent) != ENGINE
+    return False
+
+
+def _name(pid: int) -> str | None:
+    """Return the name of a process's program, as the kernel keeps it; None if there is no such process."""
+    with suppress(OSError):
+        return (_PROC / str(pid) / "comm").read_text().strip()
     return None
 
 
+def _parent(pid: int) -> int | None:
+    """Return the parent of a process; None if it is gone, or has ended and is only not yet reaped."""
+    fields = _status_fields(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[1])
+
+
+def _started_at(pid: int) -> float | None:
+    """Return when a process was started, in Unix time; None if there is no such process."""
+    fields = _status_fields(pid)
+    boot = _boot_time()
+    return None if fields is None or boot is None else boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
 def _status_fields(pid: int) -> list[str] | None:
-    """Return the fields of `/proc/<pid>/stat` from the state on; https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
+    """Return the fields of `/proc/<pid>/stat` from the state on.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
     with suppress(OSError):
         # The program's name is in brackets and can hold anything, brackets and blanks too.
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
