@@ -229,7 +229,8 @@ class Cluster:
             finally:
                 answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterUnreachable(f"{method} {path}: {error}") from error
+            # urllib3 wraps what happened in how often it tried.
+            raise ClusterUnreachable(f"{method} {path}: {getattr(error, 'reason', None) or error}") from error
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ import dataclasses
 import socket
 import threading
 import time
+from typing import Any
 
 import structlog
 
@@ -188,7 +189,7 @@ class Controller:
             entry = self._note(view, action.inputs, "applying")
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
-            self._count("up", self._stacks.up(action.inputs, slot))
+            result = self._count("up", self._stacks.up(action.inputs, slot))
             self._note(view, action.inputs, "applied")
         except EngineInterrupted:
             raise
@@ -199,7 +200,7 @@ class Controller:
             _log.warning("update_failed", review_app=name, stack=action.inputs.stack, error=str(error))
             return error
         self._failures.pop(name, None)
-        _log.info("updated", review_app=name, stack=action.inputs.stack)
+        _log.info("updated", review_app=name, stack=action.inputs.stack, **_figures(result))
         return None
 
     def _finish(self, unfinished: StackInputs, slot: int) -> None:
@@ -240,10 +241,10 @@ class Controller:
                 self._finish(action.unfinished, slot)
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
-            self._count("destroy", self._stacks.destroy(action.stack, slot, self._is_dead))
+            result = self._count("destroy", self._stacks.destroy(action.stack, slot, self._is_dead))
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
-            _log.info("destroyed", review_app=name, stack=action.stack)
+            _log.info("destroyed", review_app=name, stack=action.stack, **_figures(result))
         left = sweep(self._cluster, action.stack, action.namespaces)
         left += [
             f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self._pods.labelled(action.stack)
@@ -263,9 +264,10 @@ class Controller:
         self._released[metadata["name"]] = metadata["uid"]
         self._queue.forget(metadata["name"])
 
-    def _count(self, operation: str, result: UpdateResult) -> None:
+    def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
         ENGINE_SECONDS.labels(operation).observe(result.seconds)
         ENGINE_RUNS.labels(operation).inc(result.engine_runs)
+        return result
 
     def _note(self, view: View, inputs: StackInputs, phase: Phase) -> Entry:
         build_namespace = self._settings.build_namespace
@@ -300,6 +302,10 @@ class Controller:
         review_app["status"] = answer["status"]
         for event in changes(old, new):
             record(self._cluster, review_app, event)
+
+
+def _figures(result: UpdateResult) -> dict[str, Any]:
+    return {"changes": dict(result.changes), "seconds": round(result.seconds, 2), "engine_runs": result.engine_runs}
 
 
 def _asked_stack(review_app: Object) -> str | None:

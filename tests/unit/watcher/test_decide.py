@@ -14,9 +14,7 @@ from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refu
 NOW = 1_000.0
 
 
-def next_of(
-    item: Object, jobs: Sequence[Object] = (), failure: Failure | None = None, **view: object
-) -> Action:
+def next_of(item: Object, jobs: Sequence[Object] = (), failure: Failure | None = None, **view: object) -> Action:
     return decide(View(item, jobs=jobs, failure=failure, **view), SETTINGS, NOW)  # type: ignore[arg-type]
 
 
@@ -66,7 +64,9 @@ def test_a_new_commit_is_built_while_the_old_one_runs_on() -> None:
 
 
 def test_a_new_commit_after_a_failed_first_build_stays_at_zero() -> None:
-    action = applied(next_of(review_app(commitHash=SECOND), [job(condition="Failed")], entry=entry("applied", inputs())))
+    action = applied(
+        next_of(review_app(commitHash=SECOND), [job(condition="Failed")], entry=entry("applied", inputs()))
+    )
     assert action.inputs.workload.replicas == 0
 
 
