@@ -8,11 +8,13 @@ stderr and in the container's termination message tells the rest. It can be kill
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TextIO
+from types import FrameType
+from typing import NoReturn, TextIO
 
 import stamina.instrumentation
 from pydantic import AnyUrl, Field, ValidationError, field_validator
@@ -140,5 +142,11 @@ def main(termination_log: Path = TERMINATION_LOG) -> int:
     return 0
 
 
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    # Process 1 of a container gets no signal that it doesn't handle.
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

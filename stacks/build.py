@@ -5,7 +5,7 @@
     push            /image   -> registry  may see the registry credentials, runs nothing of the pull request's
 
 Pure: the manifest is a function of its inputs. Text that comes from outside reaches the containers as
-arguments and environment values, never through a shell.
+arguments and environment values, never as text of a shell.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ UNPACK_FINAL_EXIT_CODES: Final = (2, 5, 6, 7)
 What the server refuses (3) is tried again: the tarball or the credentials may still arrive.
 """
 
-# Killed this long after it was told to stop: a superseded build makes room at once.
+# A superseded build makes room at once. The kubelet itself never waits less than two seconds for a
+# process that does not end when told to, and a shell that is process 1 does not.
 _GRACE_SECONDS: Final = 1
+_STOPPABLE: Final = """trap 'exit 143' TERM; "$0" "$@" & wait $!"""
 
 _SOURCE: Final = "/source"
 _TREE: Final = f"{_SOURCE}/tree"
@@ -207,7 +209,7 @@ def buildkit(build: Build) -> BuildStep:
     container: Manifest = {
         "name": BUILD_CONTAINER,
         "image": build.builder_image,
-        "command": ["buildctl-daemonless.sh"],
+        "command": ["sh", "-c", _STOPPABLE, "buildctl-daemonless.sh"],
         "args": [
             "build",
             "--progress=plain",

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -173,3 +175,19 @@ def test_as_a_program(web_server: WebServer, tmp_path: Path) -> None:
     )
     assert ended.returncode == 6
     assert ended.stderr == "entry '../evil' has '..' in its name: pack the archive from inside its folder\n"
+
+
+def test_told_to_stop_it_stops_at_once(web_server: WebServer, volume: Path) -> None:
+    asked = threading.Event()
+
+    def hang(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        handler.rfile.read()
+
+    web_server.answers["/a"] = hang
+    environment = {**os.environ, "UNPACK_URL": f"{web_server.url}/a"}
+    with subprocess.Popen([sys.executable, "-m", "builder.unpack"], env=environment) as process:
+        assert asked.wait(30)
+        process.terminate()
+        assert process.wait(5) == 143
+    assert list(volume.iterdir()) == []

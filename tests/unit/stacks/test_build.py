@@ -1,6 +1,9 @@
 """What the build Job declares: above all which of its containers may see which secret."""
 
 import json
+import os
+import signal
+import subprocess
 import tomllib
 from typing import Any
 
@@ -165,12 +168,29 @@ def test_what_one_container_leaves_the_next_finds_and_cannot_change() -> None:
     assert layout.startswith("/image/")
 
 
-def test_no_shell_is_started_by_the_manifest() -> None:
-    for container in containers(registry_insecure=True).values():
-        words = [*container.get("command", []), *container.get("args", [])]
-        assert not {"sh", "bash", "/bin/sh", "-c"} & set(words)
+def test_no_text_from_outside_becomes_text_of_a_shell() -> None:
+    hostile = "$(reboot)`reboot`;reboot"
+    changes = {"tarball_url": f"https://host/{hostile}", "image": f"host/{hostile}", "commit": hostile}
+    ours, theirs = containers(registry_insecure=True), containers(registry_insecure=True, **changes)
+    for name, container in theirs.items():
+        assert container.get("command") == ours[name].get("command")
     # crane's image has no shell and an entrypoint of its own.
-    assert "command" not in containers()[PUSH_CONTAINER]
+    assert "command" not in theirs[PUSH_CONTAINER]
+
+
+def test_the_shell_around_the_builder_ends_when_told_to_and_as_the_builder_ends() -> None:
+    *shell, _ = containers()[BUILD_CONTAINER]["command"]
+    ended = subprocess.run(
+        [*shell, "sh", "-c", 'echo "$@"; exit 7', "sh", "a b", "$c"], capture_output=True, timeout=10
+    )
+    assert (ended.returncode, ended.stdout) == (7, b"a b $c\n")
+    with subprocess.Popen([*shell, "sh", "-c", "echo $$; exec sleep 60"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        builder = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(5) == 143
+        # In a container it ends with process 1.
+        os.kill(builder, signal.SIGKILL)
 
 
 def test_the_digest_becomes_the_termination_message() -> None:
