@@ -1,0 +1,114 @@
+"""Run a Pulumi program against the SDK's mocks, and record what it asks the engine to register."""
+
+# The SDK's mocks carry hardly any types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf import json_format
+from pulumi.runtime import mocks
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
+
+# https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """One resource as the engine is asked for it.
+
+    Attributes:
+        urn: its URN, in the mocks' project `project` and stack `stack`.
+        kind: its type token.
+        name: its name in the program.
+        inputs: its input properties, secrets in the clear.
+        secrets: names of the properties that are marked secret as a whole.
+        depends_on: names of the resources that it comes after.
+    """
+
+    urn: str
+    kind: str
+    name: str
+    inputs: dict[str, Any]
+    secrets: frozenset[str]
+    depends_on: frozenset[str]
+
+
+class _NoProvider(mocks.Mocks):
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        return {}, None
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return f"id-of-{args.name}", args.inputs
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self) -> None:
+        super().__init__(_NoProvider())
+        self.registrations: list[Registration] = []
+        self.outputs: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the call.
+        response = super().RegisterResource(request)
+        if request.custom:
+            properties: dict[str, Any] = json_format.MessageToDict(request.object)
+            registration = Registration(
+                urn=response.urn,
+                kind=request.type,
+                name=request.name,
+                inputs={key: _clear(value) for key, value in properties.items()},
+                secrets=frozenset(key for key, value in properties.items() if _is_secret(value)),
+                depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+            )
+            self.registrations.append(registration)
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+        self.outputs = json_format.MessageToDict(request.outputs)
+        return super().RegisterResourceOutputs(request)
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET
+
+
+def _clear(value: Any) -> Any:
+    return value["value"] if _is_secret(value) else value
+
+
+def run(program: Callable[[], None]) -> tuple[dict[str, Registration], dict[str, Any]]:
+    """Run a program; return its registrations by name, in their order, and its outputs.
+
+    It runs in a thread and a context of its own, so that nothing of the mocks outlives it.
+    """
+    monitor = _Monitor()
+    failures: list[BaseException] = []
+
+    async def with_mocks() -> None:
+        mocks.set_mocks(_NoProvider(), monitor=monitor)
+        # `set_mocks` makes a stack of its own, `run_in_stack` the one that the outputs belong to.
+        set_root_resource(None)  # pyright: ignore[reportArgumentType]
+        await run_in_stack(program)
+
+    def in_thread() -> None:
+        try:
+            asyncio.run(with_mocks())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread.
+            failures.append(error)
+
+    thread = threading.Thread(target=contextvars.Context().run, args=(in_thread,))
+    thread.start()
+    thread.join(timeout=60)
+    if failures:
+        raise failures[0]
+    assert not thread.is_alive()
+    return {registration.name: registration for registration in monitor.registrations}, monitor.outputs
