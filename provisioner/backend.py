@@ -16,6 +16,7 @@ from pulumi.automation import LocalWorkspace
 
 from provisioner import processes
 from provisioner.engine import PROVIDER, PROVIDER_FOLDER, Engine
+from provisioner.key_service import KEY_URL, KeyService
 from provisioner.settings import Settings
 
 PROJECT = "reviewapp"
@@ -43,6 +44,10 @@ _CREDENTIALS: dict[str, tuple[str, ...]] = {
     "gs": ("GOOGLE_", "GCP_", "CLOUDSDK_"),
     "azblob": ("AZURE_", "ARM_"),
     "postgres": ("PG",),
+    "awskms": ("AWS_",),
+    "gcpkms": ("GOOGLE_", "GCP_", "CLOUDSDK_"),
+    "azurekeyvault": ("AZURE_", "ARM_"),
+    "hashivault": ("VAULT_",),
 }
 
 
@@ -59,7 +64,9 @@ class Backend:
         self.url = settings.backend_url or f"file://{folder / 'state'}"
         self._work = folder / "work"
         self._homes = folder / "engine"
+        self._secrets_provider = settings.secrets_provider
         self._passphrase = settings.passphrase
+        self._key_service = KeyService(settings.passphrase) if settings.secrets_provider == "local" else None
         for needed in (folder, self._work, self._homes, folder / "state"):
             needed.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.end_orphans()
@@ -86,6 +93,7 @@ class Backend:
         workspace = LocalWorkspace(
             work_dir=str(folder),
             env_vars=self._environment() | {"PULUMI_HOME": str(home)},
+            secrets_provider=KEY_URL if self._key_service else self._secrets_provider,
             pulumi_command=self.engine,
         )
         return StackProject(stack, self.url, workspace)
@@ -94,13 +102,22 @@ class Backend:
         """End the engines of ours that outlived their watcher, and plugins their engine; return their process ids."""
         return processes.end_orphans(self._work, self._homes)
 
+    def close(self) -> None:
+        """Stop the key service, when no engine runs any more."""
+        if self._key_service:
+            self._key_service.close()
+
     def _environment(self) -> dict[str, str]:
-        prefixes = _CREDENTIALS.get(self.url.partition(":")[0], ())
+        urls = (self.url, self._secrets_provider)
+        prefixes = tuple(prefix for url in urls for prefix in _CREDENTIALS.get(url.partition(":")[0], ()))
         environment = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+        if self._key_service:
+            environment |= self._key_service.environment
+        elif self._secrets_provider == "passphrase":
+            environment["PULUMI_CONFIG_PASSPHRASE"] = self._passphrase.get_secret_value()
         return environment | {
             "USER": os.environ.get("USER", PROJECT),
             "PULUMI_BACKEND_URL": self.url,
-            "PULUMI_CONFIG_PASSPHRASE": self._passphrase.get_secret_value(),
             # The provider's salt or key is in a file of the work folder too, and a lost folder must lose no secret.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -131,7 +148,8 @@ class StackProject:
 
     def create(self) -> None:
         """Create the stack, empty."""
-        self._run("stack", "init", self.stack, "--no-select", "--secrets-provider", "passphrase")
+        provider = str(self.workspace.secrets_provider)
+        self._run("stack", "init", self.stack, "--no-select", "--secrets-provider", provider)
 
     def cancel(self) -> None:
         """Remove the locks of the stack, whoever holds them."""

@@ -21,7 +21,9 @@ def plugin_version(plugin: Path) -> str | None:
     Starts the plugin and ends it again, which takes about half a second.
     """
     try:
-        process = subprocess.Popen([plugin, "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            [plugin, "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     except OSError:
         return None
     limit = threading.Timer(_SECONDS, process.kill)

@@ -83,6 +83,17 @@ class Settings(BaseSettings):
     data_folder: Path = Field(
         default=Path("/var/lib/reviewapp"), description="Work folders of the engine and, by default, its state."
     )
+    secrets_provider: Annotated[
+        str,
+        matching(
+            "local|passphrase|(awskms|gcpkms|azurekeyvault|hashivault)://.+",
+            "must be local, passphrase, or a Pulumi secrets provider, as in awskms://alias/reviewapp",
+        ),
+    ] = Field(
+        default="local",
+        description="What encrypts the secrets in Pulumi's state: the passphrase, by a key service in the watcher "
+        "(local) or by Pulumi's slower way (passphrase), or a key service elsewhere.",
+    )
     passphrase: SecretStr = Field(min_length=16, description="Encrypts the secrets in Pulumi's state.")
 
     @classmethod

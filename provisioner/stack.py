@@ -111,6 +111,7 @@ class Stacks:
     def stop(self) -> None:
         """End all engine runs, gracefully where they let us, and refuse new ones. Returns when none is left."""
         self._backend.engine.stop()
+        self._backend.close()
 
     def _measured(self, action: Callable[[], EventStream]) -> UpdateResult:
         began, runs = time.monotonic(), self._backend.engine.runs_of_this_thread

@@ -31,8 +31,13 @@ def engine_annotations(stack: str) -> dict[str, str]:
 
     Readiness is observed, never waited for. The field manager is one for each stack: the engine's
     own default is random for each object, so that after a lost checkpoint a changed object would be
-    in conflict with itself.
+    in conflict with itself. Deleted objects go at once, and what they own after them: the engine's default
+    keeps a worker waiting until the last Pod has ended, and the name taken for as long.
 
     https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
     """
-    return {"pulumi.com/skipAwait": "true", "pulumi.com/patchFieldManager": stack}
+    return {
+        "pulumi.com/skipAwait": "true",
+        "pulumi.com/patchFieldManager": stack,
+        "pulumi.com/deletionPropagationPolicy": "background",
+    }

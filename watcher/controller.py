@@ -18,7 +18,8 @@ import structlog
 from provisioner.errors import ApplyRefused, EngineFailed, EngineInterrupted, LockOwner, ReviewAppError
 from provisioner.review_app import Status
 from provisioner.settings import Settings
-from provisioner.stack import Stacks, UpdateResult, warm_up
+from provisioner.stack import Stacks, UpdateResult
+from provisioner.warm_up import warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions

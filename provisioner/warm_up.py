@@ -1,0 +1,80 @@
+"""Load what programs use of the Pulumi SDK, once, before threads run programs.
+
+`pulumi_kubernetes` loads its modules when they are first used, and two threads that do so at once can see one that
+is half loaded ("module 'pulumi_kubernetes.core' has no attribute 'v1'").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.stack import run_pulumi_func
+from pydantic import SecretStr
+
+from stacks import naming, review_app
+from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
+
+_STACK = "warm.up.0"
+
+FULL_INPUTS = StackInputs(
+    stack=_STACK,
+    name="up-0",
+    namespace="warm",
+    labels=naming.labels("up", "0", _STACK),
+    workload=Workload(
+        image="warm/up:0",
+        commit="0",
+        replicas=0,
+        port=1,
+        pull_secret_name="pull",  # noqa: S106 - a name, not a secret.
+        migrate=Migrate(command=("true",), arguments=()),
+        environment={"A": "1"},
+        secret_names=("secret",),
+        config_map_names=("config-map",),
+    ),
+    route=Route(
+        host="up-0.invalid",
+        ingress_class="class",
+        tls=TLS(certificate=SecretStr("certificate"), key=SecretStr("key")),
+    ),
+    build=Build(
+        job_name="up-0--build",
+        namespace="warm",
+        commit="0",
+        tarball_url="s3://warm/up",
+        image="warm/up:0",
+        registry_insecure=True,
+        push_secret_name="push",  # noqa: S106
+        tarball_secret_name="tarball",  # noqa: S106
+        s3_endpoint_url="http://s3.invalid",
+        unpack_image="unpack",
+        builder_image="builder",
+        push_image="push",
+        seccomp_profile="profile.json",
+        timeout_seconds=1,
+        retries=0,
+    ),
+)
+"""Inputs of a stack that declares an object of every kind, with every optional part."""
+
+
+def warm_up() -> None:
+    """Run the whole program once, against no engine. Takes about a second; to be called from one thread."""
+    # In a context of its own: the mocks are settings of the context, and programs that run later must not see them.
+    contextvars.copy_context().run(asyncio.run, _declare())
+
+
+async def _declare() -> None:
+    set_mocks(_Mocks())
+    await run_pulumi_func(lambda: review_app.declare(FULL_INPUTS))
+
+
+class _Mocks(Mocks):
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        return args.name, args.inputs  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], None]:  # noqa: ARG002 - the base class's signature.
+        return {}, None
