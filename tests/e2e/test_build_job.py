@@ -4,12 +4,15 @@ import base64
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from dev.sample import Sample
 from dev.target import BASE_IMAGE
@@ -236,6 +239,33 @@ def test_the_push_uses_the_credentials_it_is_given(workshop: Workshop) -> None:
     ending = workshop.ending(build, PUSH_CONTAINER)
     assert ending["exitCode"] == 1
     assert "base64" in ending["message"]
+
+
+@pytest.fixture
+def s3_endpoint() -> Generator[str]:
+    """An S3 server in this process, at the address by which this machine is seen from the registry's network."""
+    host, _, port = os.environ["REVIEWAPP_REGISTRY"].partition("/")[0].partition(":")
+    with socket.create_connection((host, int(port or 443)), timeout=5) as connection:
+        address = connection.getsockname()[0]
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+def test_a_tarball_from_s3(
+    workshop: Workshop, secrets: dict[str, str], s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")  # pyright: ignore[reportUnknownMemberType]
+    client.create_bucket(Bucket="tarballs")
+    client.put_object(Bucket="tarballs", Key="good.tar.gz", Body=workshop.sample.tarball(workshop.commits["good"]))
+    build = workshop.build("good", tarball_url="s3://tarballs/good.tar.gz", s3_endpoint_url=s3_endpoint, **secrets)
+    assert workshop.outcome(build)["type"] == "Complete"
+    anonymous = build.model_copy(update={"job_name": "build-anonymous", "tarball_secret_name": None})
+    assert workshop.outcome(anonymous)["type"] == "Failed"
+    assert "no AWS credentials: put AWS_ACCESS_KEY_ID" in workshop.ending(anonymous, UNPACK_CONTAINER)["message"]
 
 
 def test_a_failing_dockerfile_says_why(workshop: Workshop) -> None:
