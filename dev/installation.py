@@ -6,6 +6,7 @@ what it may do is what it may do in a Pod.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ import httpx
 import yaml
 
 from dev.console import Step, fail
-from dev.paths import REPOSITORY
+from dev.paths import REPOSITORY, STATE
 from watcher.cluster import Cluster, Resource
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
@@ -86,8 +87,8 @@ class Installation:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "watcher", "watch", "--port", str(port)]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY)
+        with self.log.open("ab") as log, _only_watcher() as lock:
+            process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY, pass_fds=(lock,))
         deadline = time.monotonic() + _START_SECONDS
         while not _is_ready(self.url):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -107,6 +108,22 @@ class Installation:
         file.touch(mode=0o600)
         file.write_text(yaml.safe_dump(document))
         return file
+
+
+@contextmanager
+def _only_watcher() -> Generator[int]:
+    """Wait until no other checkout's watcher runs; two would bring the same ReviewApps to two states.
+
+    Yields the descriptor of a lock, for the watcher to hold as long as it lives.
+    """
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "watcher.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with Step("wait for the watcher of another demo, test or benchmark to end"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
 def _free_port() -> int:
