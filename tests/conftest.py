@@ -1,0 +1,28 @@
+"""Which tests this machine can run. With CI=true, what can't run is a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from dev.target import NO_CLUSTER
+
+
+def _missing(marker: str) -> str | None:
+    """Return why tests with this marker can't run; None if they can."""
+    if marker == "engine" and shutil.which("pulumi") is None:
+        return "there is no pulumi on PATH: run the tests with `make test`"
+    if marker == "cluster" and not os.environ.get("KUBECONFIG"):
+        return os.environ.get(NO_CLUSTER) or "KUBECONFIG is not set: run the tests with `make test`"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in ("engine", "cluster"):
+        reason = _missing(marker) if item.get_closest_marker(marker) else None
+        if reason and os.environ.get("CI") == "true":
+            pytest.fail(f"with CI=true every test has to run: {reason}", pytrace=False)
+        if reason:
+            pytest.skip(reason)
