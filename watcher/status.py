@@ -12,7 +12,7 @@ from typing import Literal
 
 from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
-from stacks import route
+from stacks import route, workload
 from stacks.inputs import Build, StackInputs
 from watcher.cluster import Object, section
 from watcher.conditions import commit_pods, find_condition, job_pods, job_state, trouble
@@ -152,12 +152,21 @@ def _ready(
         if finding.status != "True":
             return _Finding("Ready", "False", finding.reason, finding.message)
     commit = inputs.workload.commit if inputs else ""  # Without inputs, Available is not True.
-    if not _rolled_out(view.deployment):
+    if not (inputs and _is_current(view.deployment, inputs) and _rolled_out(view.deployment)):
         found = trouble(commit_pods(view.pods, commit))
         if found:
             return _Finding("Ready", "False", found.reason, found.message)
         return _Finding("Ready", "False", "Updating", f"commit {commit[:12]} is taking over")
     return _Finding("Ready", "True", "Ready", f"commit {commit[:12]} answers")
+
+
+def _is_current(deployment: Object | None, inputs: StackInputs) -> bool:
+    """Whether the Deployment has the commit and environment that were last asked for.
+
+    An update can still be under way, and news of one that has ended can still be on its way to us.
+    """
+    wanted: dict[str, str] = section(workload.deployment(inputs), "spec", "template", "metadata", "annotations")
+    return wanted.items() <= section(deployment or {}, "spec", "template", "metadata", "annotations").items()
 
 
 def _rolled_out(deployment: Object | None) -> bool:

@@ -75,6 +75,16 @@ def test_the_new_version_is_ready_only_when_the_old_one_is_gone() -> None:
     assert said(status(view, NOW))["Ready"] == ("False", "Updating")
 
 
+def test_the_new_version_is_not_ready_before_the_deployment_has_it() -> None:
+    declared = inputs(previous=inputs(built=True), built=True, commitHash=SECOND)
+    old = View(review_app(commitHash=SECOND), entry=entry("applying", declared), deployment=deployment())
+    assert said(status(old, NOW))["Ready"] == ("False", "Updating")
+    new = View(
+        review_app(commitHash=SECOND), entry=entry("applied", declared), deployment=deployment(declared=declared)
+    )
+    assert said(status(new, NOW))["Ready"] == ("True", "Ready")
+
+
 def test_a_failed_build_says_which_container_and_its_last_lines() -> None:
     view = View(
         review_app(),

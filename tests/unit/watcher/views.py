@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from provisioner.desired import stack_inputs
 from provisioner.review_app import parse
 from provisioner.settings import Settings
-from stacks import naming
+from stacks import naming, workload
 from stacks.inputs import StackInputs
 from watcher.cluster import Object
 from watcher.journal import Entry, Phase
@@ -77,10 +77,12 @@ def app_pod(commit: str, container: Object) -> Object:
     }
 
 
-def deployment(available: int = 1, updated: int = 1, replicas: int = 1) -> Object:
+def deployment(available: int = 1, updated: int = 1, replicas: int = 1, declared: StackInputs | None = None) -> Object:
+    """The Deployment of what was `declared`; of the first commit by default."""
+    spec = workload.deployment(declared or inputs(built=True))["spec"]
     return {
         "metadata": {"name": "shop-42", "generation": 2},
-        "spec": {"replicas": 1},
+        "spec": spec,
         "status": {
             "observedGeneration": 2,
             "replicas": replicas,
