@@ -177,6 +177,14 @@ CRANE = Component(
     minutes=0.3,
 )
 
+ACTIONLINT = Component(
+    name="actionlint",
+    version="1.7.12",
+    module="github.com/rhysd/actionlint",
+    packages=("cmd/actionlint",),
+    minutes=0.3,
+)
+
 # The engine last of the long ones: the cluster can come up while it is built.
 ENGINE = (PULUMI, KUBERNETES_PROVIDER)
 CLUSTER = (ETCD, CONTAINERD, KUBERNETES, COREDNS, CRANE, ROOTLESSKIT, BUILDKIT)
