@@ -1,0 +1,215 @@
+"""What a real API server says of our manifests and of ReviewApps. Most of it in dry runs, which leave nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks.inputs import Build, StackInputs
+from stacks.review_app import manifests
+from tests import samples
+
+pytestmark = pytest.mark.cluster
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+REVIEW_APPS = "/apis/reviewtron.k8s.revelry.co/v1/reviewapps"
+
+Manifest = dict[str, Any]
+
+
+def kubectl(*arguments: str, document: Manifest | None = None) -> tuple[bool, str]:
+    """Run kubectl; return whether it succeeded, and all it said."""
+    done = subprocess.run(
+        ["kubectl", *arguments],
+        input=json.dumps(document) if document else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode == 0, done.stdout
+
+
+def dry_run(*arguments: str, document: Manifest | None = None) -> tuple[bool, str]:
+    return kubectl(
+        *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"),
+        *arguments,
+        document=document,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:  # pyright: ignore[reportUnusedFunction]
+    for name in ("crd.yaml", "namespaces.yaml"):
+        done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / name))
+        assert done, said
+    done, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DEPLOY / "crd.yaml"))
+    assert done, said
+
+
+@pytest.fixture
+def namespace() -> Generator[str]:
+    name = f"manifests-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+class TestDeploy:
+    def test_kustomize_puts_it_together(self) -> None:
+        done, said = kubectl("kustomize", str(DEPLOY))
+        assert done, said
+        kinds = [document["kind"] for document in yaml.safe_load_all(said)]
+        assert {"CustomResourceDefinition", "Deployment", "ClusterRole", "ConfigMap"} <= set(kinds)
+
+    @pytest.mark.parametrize("name", ["crd.yaml", "namespaces.yaml", "rbac.yaml", "deployment.yaml"])
+    def test_each_manifest_is_taken(self, name: str) -> None:
+        done, said = dry_run("-f", str(DEPLOY / name))
+        assert done, said
+        assert "Warning" not in said
+
+    def test_the_whole_is_taken(self) -> None:
+        done, said = dry_run("-k", str(DEPLOY))
+        assert done, said
+
+    def test_the_schema_is_structural(self) -> None:
+        done, said = kubectl("get", "crd", "reviewapps.reviewtron.k8s.revelry.co", "-o", "json")
+        assert done, said
+        conditions = {entry["type"]: entry["status"] for entry in json.loads(said)["status"]["conditions"]}
+        assert conditions["Established"] == "True"
+        assert conditions.get("NonStructuralSchema", "False") == "False"
+
+    @pytest.mark.parametrize("privileged", [False, True])
+    def test_the_watchers_pod_keeps_to_the_restricted_standard(self, privileged: bool) -> None:
+        (deployment,) = [
+            document
+            for document in yaml.safe_load_all((DEPLOY / "deployment.yaml").read_text())
+            if document["kind"] == "Deployment"
+        ]
+        spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
+        # The service account need not be there yet.
+        spec["serviceAccountName"] = "default"
+        spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = privileged
+        metadata = {"name": "standard", "namespace": "reviewapp-system"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        done, said = kubectl("create", "--dry-run=server", "-f", "-", document=pod)
+        assert done is not privileged, said
+        assert ("violates PodSecurity" in said) is privileged
+
+
+def variants() -> list[StackInputs]:
+    new = samples.inputs()
+    assert new.build
+    plain_registry: Build = new.build.model_copy(
+        update={
+            "registry_insecure": True,
+            "push_secret_name": "docker",
+            "tarball_secret_name": "aws",
+            "s3_endpoint_url": "http://minio:9000",
+            "seccomp_profile": "profiles/builder.json",
+        }
+    )
+    return [
+        new,
+        samples.inputs(built=True, config={"migrate": None, "registrySecretName": None, "env": {}}),
+        new.model_copy(
+            update={
+                "build": plain_registry,
+                "route": new.route.model_copy(update={"tls": None, "ingress_class": "nginx"}),
+            }
+        ),
+        # The longest names that there can be.
+        samples.inputs(repoOwner="a" * 100, repo="b" * 100, pr="1234567890"),
+    ]
+
+
+class TestStack:
+    @pytest.mark.parametrize("inputs", variants(), ids=["new", "built", "plain", "long"])
+    def test_every_object_is_taken_as_it_is(self, inputs: StackInputs, namespace: str) -> None:
+        assert inputs.build
+        build = inputs.build.model_copy(update={"namespace": "reviewapp-builds"})
+        for manifest in manifests(inputs.model_copy(update={"namespace": namespace, "build": build})):
+            done, said = dry_run("-f", "-", document=manifest)
+            assert done, said
+            # The sample's certificate is none.
+            assert "Warning" not in said.replace("Warning: tls: failed to find any PEM data", "")
+
+
+def review_app() -> Manifest:
+    document = samples.review_app()
+    document["metadata"]["name"] = f"api-{uuid.uuid4().hex[:6]}"
+    return document
+
+
+def create(document: Manifest) -> tuple[bool, str]:
+    return kubectl("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-", document=document)
+
+
+class TestReviewApp:
+    def test_the_sample_is_taken_as_it_is(self) -> None:
+        document = review_app()
+        done, said = create(document)
+        assert done, said
+        assert json.loads(said)["spec"] == document["spec"]
+
+    @pytest.mark.parametrize("value", ["text", 1, 1.5, True])
+    def test_any_scalar_is_a_value(self, value: object) -> None:
+        document = review_app()
+        document["spec"]["config"]["env"]["values"] = [{"name": "A", "value": value}]
+        done, said = create(document)
+        assert done, said
+        assert json.loads(said)["spec"]["config"]["env"]["values"] == [{"name": "A", "value": value}]
+
+    @pytest.mark.parametrize("value", [["a"], {"a": "b"}])
+    def test_nothing_else_is_a_value(self, value: object) -> None:
+        document = review_app()
+        document["spec"]["config"]["env"]["values"] = [{"name": "A", "value": value}]
+        done, said = create(document)
+        assert not done
+        assert "spec.config.env.values[0].value: Too many" in said
+
+    def test_a_misspelt_field_is_refused_to_whoever_asks_for_it(self) -> None:
+        document = review_app()
+        document["spec"]["config"]["applicatonPort"] = 1
+        done, said = create(document)
+        assert not done
+        assert 'unknown field "spec.config.applicatonPort"' in said
+
+    @pytest.mark.parametrize("place", ["config", "value"])
+    def test_depth_never_reaches_the_stored_object(self, place: str, tmp_path: Path) -> None:
+        document = review_app()
+        if place == "config":
+            document["spec"]["config"]["unknown"] = "DEEP"
+        else:
+            document["spec"]["config"]["env"]["values"] = [{"name": "A", "value": "DEEP"}]
+        # As text: Python's own encoder has no such depth.
+        file = tmp_path / "deep.json"
+        file.write_text(json.dumps(document).replace('"DEEP"', "[" * 3000 + "]" * 3000))
+        done, said = kubectl("create", "--raw", f"{REVIEW_APPS}?dryRun=All", "-f", str(file))
+        assert done is (place == "config")
+        assert "[[[" not in said
+
+    @pytest.mark.parametrize(("field", "value"), [("repo", "other"), ("repoOwner", "other"), ("pr", "43")])
+    def test_what_names_the_stack_cannot_change(self, field: str, value: str) -> None:
+        document = review_app()
+        # A watcher that happens to run refuses it, and so makes nothing.
+        document["spec"]["config"]["namespace"] = "kube-system"
+        name = document["metadata"]["name"]
+        done, said = kubectl("create", "-f", "-", document=document)
+        assert done, said
+        try:
+            patch = json.dumps({"spec": {field: value}})
+            done, said = kubectl("patch", "reviewapp", name, "--dry-run=server", "--type=merge", f"--patch={patch}")
+            assert not done
+            assert f"{field} can't change: delete this ReviewApp and create another" in said
+        finally:
+            kubectl("delete", "reviewapp", name, "--timeout=30s")

@@ -1,0 +1,145 @@
+"""What `deploy/` says agrees with itself and with the code. Whether an API server takes it is an integration test's."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provisioner.settings import Settings, load
+from stacks.naming import GROUP
+from stacks.registration import KINDS
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+
+Manifest = dict[str, Any]
+
+
+def manifests(name: str) -> list[Manifest]:
+    return [document for document in yaml.safe_load_all((DEPLOY / name).read_text()) if document]
+
+
+def one(name: str, kind: str) -> Manifest:
+    (only,) = [manifest for manifest in manifests(name) if manifest["kind"] == kind]
+    return only
+
+
+def pod() -> dict[str, Any]:
+    return one("deployment.yaml", "Deployment")["spec"]["template"]["spec"]
+
+
+def container() -> dict[str, Any]:
+    (only,) = pod()["containers"]
+    return only
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    (role,) = [m for m in manifests("rbac.yaml") if m["metadata"]["name"] == name and "rules" in m]
+    return role["rules"]
+
+
+def verbs(role: str, group: str, resource: str) -> set[str]:
+    return {
+        verb
+        for rule in rules(role)
+        if group in rule["apiGroups"] and resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_kustomize_takes_every_file() -> None:
+    kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
+    (settings,) = kustomization["configMapGenerator"]
+    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml"]
+    assert sorted(listed) == sorted(path.name for path in DEPLOY.iterdir())
+
+
+def test_everything_is_where_the_default_settings_say() -> None:
+    namespaces = [manifest["metadata"]["name"] for manifest in manifests("namespaces.yaml")]
+    fields = Settings.model_fields
+    assert namespaces == [fields["namespace"].default, fields["build_namespace"].default]
+    for name in ("rbac.yaml", "deployment.yaml"):
+        for manifest in manifests(name):
+            if not manifest["kind"].startswith("Cluster"):
+                assert manifest["metadata"]["namespace"] in {namespaces[0], "default"}
+
+
+def test_the_example_settings_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWAPP_SETTINGS", str(DEPLOY / "settings.yaml"))
+    monkeypatch.setenv("REVIEWAPP_PASSPHRASE", "a passphrase of a test")
+    assert load().app_domain == "review.example.com"
+
+
+class TestRights:
+    def test_every_binding_gives_a_role_that_is_there_to_the_watcher(self) -> None:
+        documents = manifests("rbac.yaml")
+        roles = {(m["kind"], m["metadata"]["name"], m["metadata"].get("namespace")) for m in documents if "rules" in m}
+        bound: set[tuple[str, str, str | None]] = set()
+        for binding in (document for document in documents if "roleRef" in document):
+            reference = binding["roleRef"]
+            bound.add((reference["kind"], reference["name"], binding["metadata"].get("namespace")))
+            assert binding["subjects"] == [
+                {"kind": "ServiceAccount", "name": pod()["serviceAccountName"], "namespace": "reviewapp-system"}
+            ]
+        assert bound == roles
+
+    @pytest.mark.parametrize(("api_version", "kind"), KINDS)
+    def test_every_kind_that_a_stack_declares_can_be_made_and_swept(self, api_version: str, kind: str) -> None:
+        group = api_version.rpartition("/")[0]
+        plural = {"Ingress": "ingresses"}.get(kind, f"{kind.lower()}s")
+        assert verbs("reviewapp-stack", group, plural) == {"get", "list", "watch", "create", "patch", "delete"}
+
+    def test_stacks_can_touch_nothing_else(self) -> None:
+        resources = [resource for rule in rules("reviewapp-stack") for resource in rule["resources"]]
+        assert len(resources) == len(KINDS)
+
+    def test_nothing_is_given_by_wildcard(self) -> None:
+        for manifest in manifests("rbac.yaml"):
+            for rule in manifest.get("rules", ()):
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+    def test_review_apps_are_read_and_patched_but_never_made_or_deleted(self) -> None:
+        assert verbs("reviewapp-watch", GROUP, "reviewapps") == {"get", "list", "watch", "patch"}
+        assert verbs("reviewapp-watch", GROUP, "reviewapps/status") == {"patch"}
+
+
+class TestDeployment:
+    def test_there_is_one_watcher_and_never_two(self) -> None:
+        spec = one("deployment.yaml", "Deployment")["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+    def test_its_volumes_are_where_the_settings_look(self) -> None:
+        mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
+        environment = {variable["name"]: variable.get("value") for variable in container()["env"]}
+        data_folder = str(Settings.model_fields["data_folder"].default)
+        assert mounts["data"] == data_folder
+        assert environment["REVIEWAPP_SETTINGS"] == f"{mounts['settings']}/settings.yaml"
+        assert environment["PULUMI_BACKEND_URL"] == f"file://{data_folder}/state"
+        assert {volume["name"] for volume in pod()["volumes"]} == mounts.keys()
+        claim = one("deployment.yaml", "PersistentVolumeClaim")
+        (data,) = [volume for volume in pod()["volumes"] if volume["name"] == "data"]
+        assert data["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+    def test_the_passphrase_comes_from_a_secret(self) -> None:
+        (passphrase,) = [v for v in container()["env"] if v["name"] == "REVIEWAPP_PASSPHRASE"]
+        assert passphrase["valueFrom"] == {"secretKeyRef": {"name": "reviewapp-passphrase", "key": "passphrase"}}
+
+    def test_probes_ask_the_health_port(self) -> None:
+        (port,) = container()["ports"]
+        assert port["containerPort"] == 8081
+        for probe, path in (("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+            assert container()[probe]["httpGet"] == {"path": path, "port": port["name"]}
+
+    def test_memory_is_enough_for_every_worker(self) -> None:
+        # Measured: 80 MiB for Python, and 112 and 117 MiB for an engine and its plugin at their peak.
+        needed = 80 + Settings.model_fields["workers"].default * (112 + 117)
+        assert int(container()["resources"]["limits"]["memory"].removesuffix("Mi")) > needed
+
+    def test_images_are_of_this_version(self) -> None:
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+        for image in (container()["image"], Settings.model_fields["unpack_image"].default):
+            assert image.endswith(f":{version}")
