@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import typer
 import yaml
 
 from provisioner.crd import custom_resource_definition
+from provisioner.schema import config_schema
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,6 +25,12 @@ def _commands() -> None:  # pyright: ignore[reportUnusedFunction] - with it, a s
 def crd() -> None:
     """Print the CustomResourceDefinition of ReviewApp."""
     typer.echo(_GENERATED + as_yaml(custom_resource_definition()), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of .reviewapp.yaml, for editors."""
+    typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -6,12 +6,14 @@ they end in conditions, logs and terminals.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import AfterValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from provisioner.errors import Refusal
 
@@ -43,6 +45,16 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class _Matching(AfterValidator):
+    """A check of a text that a JSON schema shows too."""
+
+    pattern: str
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"pattern": f"^({self.pattern})$"} | handler(core_schema)
+
+
 def matching(pattern: str, remedy: str) -> AfterValidator:
     """Return a validator for a text: it matches `pattern` whole, or `remedy` says what it must be."""
 
@@ -51,7 +63,7 @@ def matching(pattern: str, remedy: str) -> AfterValidator:
             raise PydanticCustomError("format", "{remedy}", {"remedy": remedy})
         return value
 
-    return AfterValidator(check)
+    return _Matching(check, pattern)
 
 
 def refusals(error: ValidationError, root: str, public: Collection[str]) -> list[Refusal]:

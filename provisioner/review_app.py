@@ -75,15 +75,17 @@ class _Model(BaseModel):
 class SecretReference(_Model):
     """A key of a Secret in the app's namespace."""
 
-    name: SecretName
-    key: Annotated[str, Field(max_length=253), matching(r"[A-Za-z0-9._-]+", "must be a Secret's key")]
+    name: SecretName = Field(description="Name of the Secret.")
+    key: Annotated[str, Field(max_length=253), matching(r"[A-Za-z0-9._-]+", "must be a Secret's key")] = Field(
+        description="Key in the Secret."
+    )
 
 
 class ValueSource(_Model):
     """A value that stands here, or that a Secret in the app's namespace holds."""
 
-    value: Scalar | None = None
-    secret_ref: SecretReference | None = None
+    value: Scalar | None = Field(default=None, description="The value itself; everyone can read it here.")
+    secret_ref: SecretReference | None = Field(default=None, description="The Secret that holds it.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ValueSource:
@@ -107,16 +109,16 @@ class CopyFrom(_Model):
 class Database(_Model):
     """The app's own database."""
 
-    backend: Literal["kubedb"] = "kubedb"
-    version: Scalar | None = None
-    copy_from: CopyFrom | None = None
+    backend: Literal["kubedb"] = Field(default="kubedb", description="What runs the database.")
+    version: Scalar | None = Field(default=None, description="Version of the database server.")
+    copy_from: CopyFrom | None = Field(default=None, description="The database whose data it starts with.")
 
 
 class Migrate(_Model):
     """A command that runs in the app's image and environment before each start of the app."""
 
-    command: tuple[Text, ...] = Field(default=(), max_length=64)
-    args: tuple[Text, ...] = Field(default=(), max_length=64)
+    command: tuple[Text, ...] = Field(default=(), max_length=64, description="In place of the image's entry point.")
+    args: tuple[Text, ...] = Field(default=(), max_length=64, description="In place of the image's command.")
 
 
 class EnvironmentValue(_Model):
@@ -138,9 +140,15 @@ def _no_duplicates(values: tuple[EnvironmentValue, ...]) -> tuple[EnvironmentVal
 class Environment(_Model):
     """The app's environment: Secrets and ConfigMaps of its namespace, and values."""
 
-    secrets: tuple[SecretName, ...] = Field(default=(), max_length=64)
-    config_maps: tuple[ObjectName, ...] = Field(default=(), max_length=64)
-    values: Annotated[tuple[EnvironmentValue, ...], Field(max_length=512), AfterValidator(_no_duplicates)] = ()
+    secrets: tuple[SecretName, ...] = Field(
+        default=(), max_length=64, description="Secrets of the namespace: each key becomes a variable."
+    )
+    config_maps: tuple[ObjectName, ...] = Field(
+        default=(), max_length=64, description="ConfigMaps of the namespace: each key becomes a variable."
+    )
+    values: Annotated[tuple[EnvironmentValue, ...], Field(max_length=512), AfterValidator(_no_duplicates)] = Field(
+        default=(), description="Variables that stand here; they win over the others."
+    )
 
 
 class Config(_Model):
@@ -151,11 +159,15 @@ class Config(_Model):
         description="Port that the app listens on."
     )
     registry_secret_name: ObjectName | None = Field(default=None, description="Secret with which the image is pulled.")
-    migrate: Migrate | None = None
-    database: Database | None = None
-    env: Environment = Environment()
+    migrate: Migrate | None = Field(
+        default=None, description="What runs, in the app's image and environment, before each start of the app."
+    )
+    database: Database | None = Field(default=None, description="The app's own database.")
+    env: Environment = Field(default=Environment(), description="The app's environment.")
     ignore_branches: tuple[Annotated[str, Field(max_length=255)], ...] = Field(
-        default=(), max_length=256, description="Branches for which the bot makes no review app."
+        default=(),
+        max_length=256,
+        description="Branches that get no review app: a branch's name, or a pattern between slashes.",
     )
 
     @model_validator(mode="after")
@@ -247,6 +259,18 @@ _PUBLIC = frozenset(
         "tarballUrl",
     }
 )
+
+
+def parse_config(config: object) -> Config:
+    """Return the validated config of a review app, as it stands in a repository's file.
+
+    Raises:
+        SpecRefused: with one refusal for each thing that is wrong, its field relative to the config.
+    """
+    try:
+        return Config.model_validate(config, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise SpecRefused(refusals(error, "", _PUBLIC)) from None
 
 
 def parse(spec: object) -> Spec:
