@@ -25,7 +25,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def valid(document: Any) -> bool:
-    return Draft202012Validator(config_schema()).is_valid(document)
+    return Draft202012Validator(config_schema()).is_valid(document)  # pyright: ignore[reportUnknownMemberType]
 
 
 def test_the_published_file_is_current() -> None:
