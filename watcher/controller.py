@@ -28,7 +28,7 @@ from watcher.cluster import DEPLOYMENTS, JOBS, PODS, REVIEW_APPS, ApiRefused, Cl
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
 from watcher.informers import Informer
-from watcher.journal import Entry, Journal, Phase
+from watcher.journal import Entry, Journal, Phase, StackHeld
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.queue import WorkQueue
 from watcher.status import changes, status
@@ -121,8 +121,10 @@ class Controller:
             self._released.pop(name, None)
             self._failures.pop(name, None)
             entry = self._journal.get(name)
-            if entry:
-                self._destroy(name, decisions.decide_orphan(entry), slot)
+            if entry and self._destroy(name, decisions.decide_orphan(entry), slot):
+                self._queue.add_after(name, _SWEEP_AGAIN_SECONDS)
+            elif entry:
+                self._forget(name, entry.inputs.stack)
             return
         if self._released.get(name) == review_app["metadata"]["uid"]:
             return
@@ -194,6 +196,8 @@ class Controller:
             self._note(view, action.inputs, "applied")
         except EngineInterrupted:
             raise
+        except StackHeld as held:
+            return decisions.refuse_second(view, held.holder)
         except ReviewAppError as error:
             delay = self._queue.retry(name)
             self._failures[name] = Failure(action.inputs.digest(), error, time.time() + delay)
@@ -227,9 +231,12 @@ class Controller:
         if left:
             self._report(view, None, deleting=f"waiting until these are gone: {', '.join(sorted(left)[:5])}")
             self._queue.add_after(view.name, _SWEEP_AGAIN_SECONDS)
-        elif view.deleting:
+            return
+        if view.deleting:
             self._release(view.review_app)
-        else:
+        # Only now: should the release fail, the journal knows that the engine need not run again.
+        self._forget(view.name, action.stack)
+        if not view.deleting:
             self._queue.add(view.name)
 
     def _destroy(self, name: str, action: Destroy, slot: int) -> list[str]:
@@ -247,23 +254,31 @@ class Controller:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack, **_figures(result))
         left = sweep(self._cluster, action.stack, action.namespaces)
-        left += [
+        return left + [
             f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self._pods.labelled(action.stack)
         ]
-        if not left:
-            self._failures.pop(name, None)
-            self._journal.remove(name)
-        elif self._review_apps.get(name) is None:
-            self._queue.add_after(name, _SWEEP_AGAIN_SECONDS)
-        return left
 
     def _release(self, review_app: Object) -> None:
-        metadata = review_app["metadata"]
-        finalizers = [finalizer for finalizer in metadata["finalizers"] if finalizer != naming.FINALIZER]
-        body = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
-        self._cluster.patch(REVIEW_APPS, None, metadata["name"], body)
-        self._released[metadata["name"]] = metadata["uid"]
-        self._queue.forget(metadata["name"])
+        name, uid = review_app["metadata"]["name"], review_app["metadata"]["uid"]
+        # As last seen: a status that we wrote meanwhile has made it another version.
+        metadata = section(self._review_apps.get(name) or {}, "metadata")
+        finalizers: list[str] = metadata.get("finalizers", [])
+        if metadata.get("uid") != uid or naming.FINALIZER not in finalizers:
+            return
+        others = [finalizer for finalizer in finalizers if finalizer != naming.FINALIZER]
+        body = {"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}}
+        self._cluster.patch(REVIEW_APPS, None, name, body)
+        self._released[name] = uid
+        self._queue.forget(name)
+
+    def _forget(self, name: str, stack: str | None) -> None:
+        """Forget a stack of which nothing is left, and look at the ReviewApps that wait for it to be free."""
+        self._failures.pop(name, None)
+        if self._journal.get(name):
+            self._journal.remove(name)
+        for item in self._review_apps.all():
+            if stack and _asked_stack(item) == stack and item["metadata"]["name"] != name:
+                self._queue.add(item["metadata"]["name"])
 
     def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
         ENGINE_SECONDS.labels(operation).observe(result.seconds)

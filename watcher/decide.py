@@ -177,9 +177,7 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
     """
     stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
     if view.holder not in {None, view.name}:
-        pull_request = f"{spec.repo_owner}/{spec.repo}#{spec.pr}"
-        remedy = f"has the ReviewApp {view.holder} already: delete one of the two"
-        raise SpecRefused([Refusal("spec.pr", pull_request, remedy)])
+        raise refuse_second(view, view.holder)
     previous = view.entry.inputs if view.entry and view.entry.inputs.stack == stack else None
     job = find_job(view.jobs, naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash))
     state = job_state(job)
@@ -190,6 +188,13 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
         # A commit is built once: new settings or a freshly signed address are no reason to build it again.
         inputs = inputs.model_copy(update={"build": previous.build})
     return inputs
+
+
+def refuse_second(view: View, holder: str | None) -> SpecRefused:
+    """Return why a ReviewApp can't have the stack that it asks for: the ReviewApp `holder` has it."""
+    spec = view.review_app["spec"]
+    pull_request = f"{spec['repoOwner']}/{spec['repo']}#{spec['pr']}"
+    return SpecRefused([Refusal("spec.pr", pull_request, f"has the ReviewApp {holder} already: delete one of the two")])
 
 
 def find_job(jobs: Sequence[Object], name: str) -> Object | None:

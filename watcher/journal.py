@@ -15,9 +15,10 @@ from typing import Literal
 
 import structlog
 
+from provisioner.errors import ReviewAppError
 from stacks import naming
 from stacks.inputs import StackInputs
-from watcher.cluster import SECRETS, Cluster, Object
+from watcher.cluster import SECRETS, ApiRefused, Cluster, Object
 
 _log = structlog.get_logger()
 _LABEL = f"{naming.GROUP}/journal"
@@ -49,13 +50,24 @@ class Entry:
         return self.inputs.digest()
 
 
+class StackHeld(ReviewAppError):
+    """A ReviewApp can't have an entry for a stack that the ReviewApp `holder` has one for."""
+
+    reason = "StackHeld"
+
+    def __init__(self, stack: str, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"stack {stack} is that of ReviewApp {holder}: delete one of the two")
+
+
 class Journal:
-    """All entries, in memory and in the cluster."""
+    """All entries, in memory and in the cluster. A stack is one ReviewApp's at a time: that of its first entry."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
+        self._holders: dict[str, str] = {}
         self._stored: set[str] = set()
         self._lock = threading.Lock()
 
@@ -71,6 +83,7 @@ class Journal:
                 _log.error("journal_unreadable", secret=secret["metadata"]["name"], error=type(error).__name__)
                 continue
             self._entries[entry.review_app] = entry
+            self._holders.setdefault(entry.inputs.stack, entry.review_app)
 
     def get(self, review_app: str) -> Entry | None:
         """Return the entry of a ReviewApp."""
@@ -85,22 +98,31 @@ class Journal:
     def holder(self, stack: str) -> str | None:
         """Return the name of the ReviewApp that has this stack."""
         with self._lock:
-            return next((entry.review_app for entry in self._entries.values() if entry.inputs.stack == stack), None)
+            return self._holders.get(stack)
 
     def write(self, entry: Entry) -> None:
         """Keep an entry, in the cluster first.
 
         Raises:
+            StackHeld: the stack is another ReviewApp's.
             ApiRefused, ClusterUnreachable: it could not be written; nothing is remembered then.
         """
-        secret = _secret(entry, self._namespace)
-        name = secret["metadata"]["name"]
-        if name in self._stored:
-            self._cluster.replace(SECRETS, self._namespace, secret)
-        else:
-            self._cluster.create(SECRETS, self._namespace, secret)
+        stack = entry.inputs.stack
+        # Two ReviewApps can ask for one stack at the same time: the first here gets it, before anything is written.
         with self._lock:
-            self._stored.add(name)
+            holder = self._holders.setdefault(stack, entry.review_app)
+        if holder != entry.review_app:
+            raise StackHeld(stack, holder)
+        secret = _secret(entry, self._namespace)
+        try:
+            self._store(secret)
+        except ReviewAppError:
+            with self._lock:
+                if entry.review_app not in self._entries:
+                    del self._holders[stack]
+            raise
+        with self._lock:
+            self._stored.add(secret["metadata"]["name"])
             self._entries[entry.review_app] = entry
 
     def remove(self, review_app: str) -> None:
@@ -109,7 +131,21 @@ class Journal:
         self._cluster.delete(SECRETS, self._namespace, name)
         with self._lock:
             self._stored.discard(name)
-            self._entries.pop(review_app, None)
+            entry = self._entries.pop(review_app, None)
+            if entry and self._holders.get(entry.inputs.stack) == review_app:
+                del self._holders[entry.inputs.stack]
+
+    def _store(self, secret: Object) -> None:
+        replace, create = self._cluster.replace, self._cluster.create
+        is_stored = secret["metadata"]["name"] in self._stored
+        likely, unlikely = (replace, create) if is_stored else (create, replace)
+        try:
+            likely(SECRETS, self._namespace, secret)
+        except ApiRefused as refused:
+            # It is there after all, since the answer to a write was lost; or somebody has deleted it.
+            if refused.status not in {404, 409}:
+                raise
+            unlikely(SECRETS, self._namespace, secret)
 
 
 def _secret_name(review_app: str) -> str:
