@@ -27,7 +27,7 @@ class Registration:
     """One resource as the engine is asked for it.
 
     Attributes:
-        urn: its URN, in the mocks' project `project` and stack `stack`.
+        urn: its URN, in the mocks' project `project`.
         kind: its type token.
         name: its name in the program.
         inputs: its input properties, secrets in the clear.
@@ -85,7 +85,7 @@ def _clear(value: Any) -> Any:
     return value["value"] if _is_secret(value) else value
 
 
-def run(program: Callable[[], None]) -> tuple[dict[str, Registration], dict[str, Any]]:
+def run(program: Callable[[], None], stack: str = "stack") -> tuple[dict[str, Registration], dict[str, Any]]:
     """Run a program; return its registrations by name, in their order, and its outputs.
 
     It runs in a thread and a context of its own, so that nothing of the mocks outlives it.
@@ -94,7 +94,7 @@ def run(program: Callable[[], None]) -> tuple[dict[str, Registration], dict[str,
     failures: list[BaseException] = []
 
     async def with_mocks() -> None:
-        mocks.set_mocks(_NoProvider(), monitor=monitor)
+        mocks.set_mocks(_NoProvider(), stack=stack, monitor=monitor)
         # `set_mocks` makes a stack of its own, `run_in_stack` the one that the outputs belong to.
         set_root_resource(None)  # pyright: ignore[reportArgumentType]
         await run_in_stack(program)
