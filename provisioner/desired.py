@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
-from provisioner.settings import Settings
+from provisioner.settings import StackSettings
 from stacks import naming
 from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
 
 
-def wanted_image(spec: Spec, settings: Settings) -> str:
+def wanted_image(spec: Spec, settings: StackSettings) -> str:
     """Return where the image of the spec's commit is pushed, with its tag."""
     return naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash)
 
 
 def stack_inputs(
-    spec: Spec, settings: Settings, *, previous: StackInputs | None, built: bool, tls: TLS | None
+    spec: Spec, settings: StackSettings, *, previous: StackInputs | None, built: bool, tls: TLS | None
 ) -> StackInputs:
     """Return what the stack declares now.
 
@@ -48,7 +48,7 @@ def stack_inputs(
     )
 
 
-def _check_namespace(config: Config, settings: Settings) -> None:
+def _check_namespace(config: Config, settings: StackSettings) -> None:
     """Refuse namespaces in which a pull request's app could reach what is not its own."""
     namespace = config.namespace
     ours = {settings.namespace, settings.build_namespace, (settings.tls_secret or "").partition("/")[0]}
@@ -74,7 +74,7 @@ def _workload(spec: Spec, image: str, replicas: int) -> Workload:
     )
 
 
-def _build(spec: Spec, settings: Settings, name: str) -> Build:
+def _build(spec: Spec, settings: StackSettings, name: str) -> Build:
     return Build(
         job_name=naming.build_job_name(name, spec.commit_hash),
         namespace=settings.build_namespace,

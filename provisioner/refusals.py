@@ -17,11 +17,14 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from provisioner.errors import Refusal
 
+MISSING = "is missing: add it"
+"""The remedy for what is not there."""
+
 _LONGEST_SHOWN = 60
 
 # By pydantic's name of the error: https://docs.pydantic.dev/latest/errors/validation_errors/
 _REMEDIES: Mapping[str, str] = {
-    "missing": "is missing: add it",
+    "missing": MISSING,
     "extra_forbidden": "is not a known field: remove it, or correct its name",
     "null": "must not be null: remove it, or give it a value",
     "string_type": "must be text: put it in quotes",
@@ -88,7 +91,7 @@ def _refusal(detail: Any, root: str, public: Collection[str]) -> Refusal:
 def _step(part: int | str) -> str:
     if isinstance(part, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", part):
         return f".{part}"
-    return f"[{part}]" if isinstance(part, int) else f"[{_escaped(part)}]"
+    return f"[{part}]" if isinstance(part, int) else f"[{escaped(part)}]"
 
 
 def _shown(detail: Any, public: Collection[str]) -> str:
@@ -101,12 +104,12 @@ def _shown(detail: Any, public: Collection[str]) -> str:
     if name not in public or not isinstance(value, str | int | float):
         return "(not shown)"
     if isinstance(value, str):
-        return _escaped(_without_credentials(value) if name.lower().endswith("url") else value)
+        return escaped(without_credentials(value) if name.lower().endswith("url") else value)
     # Python refuses to write numbers of thousands of digits.
     return str(value) if isinstance(value, float) or value.bit_length() <= 64 else "(a huge number)"
 
 
-def _without_credentials(address: str) -> str:
+def without_credentials(address: str) -> str:
     """Return an address, well formed or not, without user, password, query and fragment: each can be a credential."""
     start, *cut = re.split(r"[?#]", address, maxsplit=1)
     before, at, rest = start.rpartition("@")
@@ -114,6 +117,7 @@ def _without_credentials(address: str) -> str:
     return (f"{scheme}…@{rest}" if at else start) + ("…" if cut else "")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a user's text as a quoted ASCII literal, cut to what fits a line."""
     cut = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
     return ascii(cut).replace("\\u2026", "…")

@@ -1,26 +1,22 @@
 """The installation's settings: one YAML file, each value also an environment variable.
 
-`REVIEWAPP_<NAME>` wins over the file that `REVIEWAPP_SETTINGS` names. Reads nothing else: no cluster,
-no command line. `load` is how a program gets them.
+`REVIEWAPP_<NAME>` wins over the file, which is the one that the caller names or `REVIEWAPP_SETTINGS` does. Reads
+nothing else: no cluster, no command line. `load` is how a program gets them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provisioner.errors import Refusal, SettingsRefused
-from provisioner.refusals import matching, refusals
+from provisioner.refusals import MISSING, matching, refusals, without_credentials
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
@@ -31,8 +27,8 @@ Label = Annotated[str, matching(_LABEL, "must be a DNS label: at most 63 lower-c
 Name = Annotated[str, Field(max_length=253), _DNS_NAME]
 
 
-class Settings(BaseSettings):
-    """What a platform owner decides once for an installation."""
+class StackSettings(BaseSettings):
+    """What a platform owner decides of that which stacks declare: all that showing one takes."""
 
     model_config = SettingsConfigDict(
         env_prefix="REVIEWAPP_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
@@ -74,6 +70,22 @@ class Settings(BaseSettings):
     build_timeout_seconds: int = Field(default=1800, ge=10, le=86400, description="Time limit of one build.")
     build_retries: int = Field(default=3, ge=0, le=10, description="How often a failed build is tried again.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'.
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments, then the environment."""
+        return init_settings, env_settings
+
+
+class Settings(StackSettings):
+    """What a platform owner decides once for an installation."""
+
     workers: int = Field(default=4, ge=1, le=64, description="How many stacks are updated at once.")
     engine_timeout_seconds: int = Field(default=300, ge=10, le=3600, description="Time limit of one engine run.")
     backend_url: (
@@ -96,53 +108,117 @@ class Settings(BaseSettings):
     )
     passphrase: SecretStr = Field(min_length=16, description="Encrypts the secrets in Pulumi's state.")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'.
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments, then the environment, then the settings file."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _file_values())
+
+Source = Literal["default", "environment", "file"]
 
 
-def load() -> Settings:
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting as it stands.
+
+    Attributes:
+        name: its name in the file.
+        value: its value as it may be shown; None if it has none.
+        source: where the value comes from.
+        description: what it is for.
+    """
+
+    name: str
+    value: str | None
+    source: Source
+    description: str
+
+
+def load(file: Path | None = None) -> Settings:
     """Return the installation's settings, from the environment and the settings file.
+
+    Args:
+        file: the settings file; by default what REVIEWAPP_SETTINGS names, or none.
 
     Raises:
         SettingsRefused: the file can't be read, or a setting is missing or does not hold.
     """
-    try:
-        return Settings()  # pyright: ignore[reportCallIssue] - the values come from its sources.
-    except ValidationError as error:
-        raise SettingsRefused(refusals(error, "", _PUBLIC)) from None
+    return _load(Settings, file)
 
+
+def load_stack_settings(file: Path | None = None) -> StackSettings:
+    """Return what `load` does, without that which only updating stacks takes: the passphrase for one.
+
+    Raises:
+        SettingsRefused: as from `load`, but for those others of which only the names are checked.
+    """
+    return _load(StackSettings, file)
+
+
+def as_they_stand(file: Path | None = None) -> list[Setting]:
+    """Return every setting, also where it is missing or does not hold; the file as with `load`.
+
+    Raises:
+        SettingsRefused: the file can't be read.
+    """
+    given, environment = _file_values(file), EnvSettingsSource(Settings)()
+    values = {name: field.default for name, field in Settings.model_fields.items() if not field.is_required()}
+    values |= given | environment
+    return [
+        Setting(
+            name,
+            _shown(name, values.get(name)),
+            "environment" if name in environment else "file" if name in given else "default",
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+_Kind = TypeVar("_Kind", bound=StackSettings)
 
 # All but those that are, or can hold, a credential.
 _PUBLIC = frozenset(Settings.model_fields) - {"backend_url", "passphrase", "s3_endpoint_url"}
 
 
-def _file_values() -> dict[str, Any]:
-    file = os.environ.get(_FILE_VARIABLE)
+def _load(kind: type[_Kind], file: Path | None) -> _Kind:
+    given = _file_values(file)
+    others = Settings.model_fields.keys() - kind.model_fields.keys()
+    # The environment wins over the file, and arguments would win over both.
+    unset = given.keys() - EnvSettingsSource(kind)().keys() - others
+    try:
+        return kind(**{name: given[name] for name in given if name in unset})
+    except ValidationError as error:
+        raise SettingsRefused([_with_remedy(refusal) for refusal in refusals(error, "", _PUBLIC)]) from None
+
+
+def _with_remedy(refusal: Refusal) -> Refusal:
+    if refusal.remedy != MISSING:
+        return refusal
+    remedy = f"is missing: set REVIEWAPP_{refusal.field.upper()}, or add it to the settings file"
+    return dataclasses.replace(refusal, remedy=remedy)
+
+
+def _shown(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if name.endswith("_url"):
+        return without_credentials(str(value))
+    return str(value) if name in _PUBLIC else "(not shown)"
+
+
+def _file_values(path: Path | None) -> dict[str, Any]:
+    file = str(path) if path else os.environ.get(_FILE_VARIABLE)
     if not file:
         return {}
+    named = "--settings" if path else _FILE_VARIABLE
     try:
         values: object = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _refused(file, f"can't be read ({error.strerror}): correct the path, or unset it") from None
+        remedy = f"can't be read ({error.strerror}): correct the path, or unset it"
+        raise SettingsRefused([Refusal(named, file, remedy)]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
-        raise _refused(file, f"is not YAML{line}: correct it") from None
+        raise SettingsRefused([Refusal(named, file, f"is not YAML{line}: correct it")]) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise _refused(file, "must be a mapping of settings: one `name: value` a line")
+        remedy = "must be a mapping of settings: one `name: value` a line"
+        raise SettingsRefused([Refusal(named, file, remedy)])
     return {str(name): value for name, value in cast("dict[Any, Any]", values).items()}
-
-
-def _refused(file: str, remedy: str) -> SettingsRefused:
-    return SettingsRefused([Refusal(_FILE_VARIABLE, file, remedy)])

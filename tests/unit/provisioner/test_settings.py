@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from provisioner.errors import SettingsRefused
-from provisioner.settings import Settings, load
+from provisioner.settings import Settings, as_they_stand, load, load_stack_settings
 from tests import samples
 
 REQUIRED = {
@@ -17,7 +18,7 @@ REQUIRED = {
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    for name in [*REQUIRED, "REVIEWAPP_SETTINGS", "REVIEWAPP_WORKERS"]:
+    for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -56,8 +57,47 @@ def test_the_environment_wins_over_the_file(file: Path, monkeypatch: pytest.Monk
 
 
 def test_all_that_is_missing_is_named() -> None:
-    missing = ("", "is missing: add it")
-    assert refused() == {"app_domain": missing, "registry": missing, "passphrase": missing}
+    assert refused() == {
+        name: ("", f"is missing: set REVIEWAPP_{name.upper()}, or add it to the settings file")
+        for name in ("app_domain", "registry", "passphrase")
+    }
+
+
+def test_what_stacks_declare_takes_no_passphrase(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("app_domain: a.example.com\nregistry: r.example.com\nworkers: many\n")
+    monkeypatch.delenv("REVIEWAPP_PASSPHRASE")
+    assert load_stack_settings().app_domain == "a.example.com"
+    file.write_text("app_domain: a.example.com\nregistry: r.example.com\nworker: 3\n")
+    with pytest.raises(SettingsRefused, match="worker: is not a known field"):
+        load_stack_settings()
+
+
+def test_the_file_that_is_named_wins_over_that_of_the_variable(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("app_domain: other.example.com\nregistry: r.example.com\nworkers: 3\n")
+    monkeypatch.setenv("REVIEWAPP_WORKERS", "2")
+    assert (load(other).app_domain, load(other).workers) == ("other.example.com", 2)
+    with pytest.raises(SettingsRefused, match=r"--settings: .*nowhere.* can't be read"):
+        load(tmp_path / "nowhere")
+
+
+def test_each_setting_as_it_stands(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("app_domain: a.example.com\nworkers: many\ns3_endpoint_url: http://me:hunter2@s3.example.com\n")
+    monkeypatch.setenv("REVIEWAPP_BACKEND_URL", "postgres://me:hunter2@db/state?password=hunter2")
+    settings = {setting.name: (setting.value, setting.source) for setting in as_they_stand()}
+    assert settings.keys() == Settings.model_fields.keys()
+    assert {name: settings[name] for name in ("app_domain", "registry", "workers", "namespace", "tls_secret")} == {
+        "app_domain": ("a.example.com", "file"),
+        "registry": (None, "default"),
+        "workers": ("many", "file"),
+        "namespace": ("reviewapp-system", "default"),
+        "tls_secret": (None, "default"),
+    }
+    assert settings["passphrase"] == ("(not shown)", "environment")
+    assert settings["backend_url"] == ("postgres://…@db/state…", "environment")
+    assert settings["s3_endpoint_url"] == ("http://…@s3.example.com", "file")
 
 
 @pytest.mark.parametrize(
