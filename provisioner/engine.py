@@ -136,8 +136,8 @@ class Engine(PulumiCommand):
                     stderr=stderr,
                     cwd=cwd,
                     env=environment,
-                    # A Ctrl-C in a terminal goes to the whole foreground group; it is ours to pass on.
-                    process_group=0,
+                    # A Ctrl-C in a terminal, or its end, goes to the whole group there; it is ours to pass on.
+                    start_new_session=True,
                 )
                 child = _Child(process)
                 self._children.add(child)

@@ -92,7 +92,9 @@ _NOT_FOUND = re.compile(r"no stack named .* found")
 _WRONG_KEY = re.compile(r"incorrect passphrase|passphrase must be set|decrypting secret|secrets manager")
 # What the provider puts before the API server's answer.
 _PREAMBLE = re.compile(
-    r'^.*(?:by the Kubernetes API server: |update of resource "[^"]*" failed: |had an apply conflict: )', re.DOTALL
+    r"^.*(?:by the Kubernetes API server|failed to fully initialize or become live"
+    r'|update of resource "[^"]*" failed|had an apply conflict): ',
+    re.DOTALL,
 )
 # What the engine says at the end of each failed update; the cause has been said before.
 _ECHOES = re.compile(r"^update failed$|^Resource monitor has terminated|^an unhandled error occurred:")

@@ -37,7 +37,7 @@ def is_proven_dead(owner: LockOwner) -> bool:
     """
     if owner.host != socket.gethostname() or not _PROC.is_dir():
         return False
-    if _name(owner.pid) != ENGINE:
+    if _name(owner.pid) != ENGINE or _parent(owner.pid) is None:
         return True
     started = _started_at(owner.pid)
     return started is None or started > owner.time.timestamp() + _CLOCK_TOLERANCE_SECONDS

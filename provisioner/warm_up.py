@@ -1,4 +1,4 @@
-"""Load what programs use of the Pulumi SDK, once, before threads run programs.
+"""Make the Pulumi SDK fit for a process that runs programs in threads, once, before the first of them.
 
 `pulumi_kubernetes` loads its modules when they are first used, and two threads that do so at once can see one that
 is half loaded ("module 'pulumi_kubernetes.core' has no attribute 'v1'").
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
+import warnings
 from typing import Any
 
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
@@ -65,6 +67,22 @@ def warm_up() -> None:
     """Run the whole program once, against no engine. Takes about a second; to be called from one thread."""
     # In a context of its own: the mocks are settings of the context, and programs that run later must not see them.
     contextvars.copy_context().run(asyncio.run, _declare())
+    _silence_sdk()
+
+
+def _silence_sdk() -> None:
+    """Keep the SDK from writing to stderr that an engine failed or was killed, which errors say better.
+
+    It leaves its program's coroutine unfinished then, and Python reports that with a traceback.
+    """
+    warnings.filterwarnings("ignore", "Error in event stream", module=r"pulumi\.automation")
+    report = sys.unraisablehook
+
+    def report_others(unraisable: sys.UnraisableHookArgs) -> None:
+        if getattr(unraisable.object, "__name__", "") != "run_in_stack":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
 
 
 async def _declare() -> None:

@@ -1,0 +1,96 @@
+"""A real engine on a real cluster: a namespace for each test, and stacks with a data folder of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.backend import Backend
+from provisioner.engine import Engine
+from provisioner.stack import Stacks
+from provisioner.warm_up import warm_up
+from stacks import naming
+from stacks.inputs import StackInputs
+from stacks.review_app import stack_label_selector
+from tests import samples
+from watcher.cluster import DECLARED, Cluster, Object, Resource
+
+NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+SECRET_VALUE = "a value that nobody may read"
+
+MakeInputs = Callable[..., StackInputs]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.from_environment()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    warm_up()
+    return Engine(timeout_seconds=60)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Generator[str]:
+    name = f"engine-{uuid.uuid4().hex[:8]}"
+    cluster.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    cluster.delete(NAMESPACES, None, name)
+
+
+@pytest.fixture
+def backend(tmp_path: Path, engine: Engine) -> Generator[Backend]:
+    backend = Backend(samples.settings(data_folder=tmp_path / "data"), engine)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def stacks(backend: Backend) -> Stacks:
+    return Stacks(backend)
+
+
+@pytest.fixture
+def make_inputs(namespace: str) -> MakeInputs:
+    """Return what makes inputs of a stack whose objects are all in the test's namespace."""
+
+    def make(pull_request: str = "7", *, build: bool = True, port: int = 5000, **changes: Any) -> StackInputs:
+        config = {
+            "namespace": namespace,
+            "applicationPort": port,
+            "env": {"values": [{"name": "SECRET", "value": SECRET_VALUE}]},
+        }
+        inputs = samples.inputs(pr=pull_request, config=config, **changes)
+        job = inputs.build.model_copy(update={"namespace": namespace}) if inputs.build and build else None
+        return inputs.model_copy(update={"build": job})
+
+    return make
+
+
+@pytest.fixture
+def objects(cluster: Cluster, namespace: str) -> Callable[[str], dict[str, Object]]:
+    """Return what lists the objects of a stack in the test's namespace, by `Kind/name`."""
+
+    def labelled(stack: str) -> dict[str, Object]:
+        return {
+            f"{resource.kind}/{item['metadata']['name']}": item
+            for resource in DECLARED.values()
+            for item in cluster.list(resource, namespace, stack_label_selector(stack))[0]
+        }
+
+    return labelled
+
+
+def never(owner: object) -> bool:
+    """Say of no lock's owner on another host that it is dead."""
+    return False
+
+
+def label_of(item: Object) -> str:
+    return item["metadata"]["labels"][naming.STACK_LABEL]
