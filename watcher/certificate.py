@@ -1,52 +1,47 @@
-"""The wildcard certificate that the settings name, as it is now. Read from the cluster, at most twice a minute."""
+"""The wildcard certificate that the settings name, as it is now: it can arrive late, and it is renewed."""
 
 from __future__ import annotations
 
 import base64
-import threading
-import time
+from collections.abc import Callable
 
 import structlog
 from pydantic import SecretStr
 
 from stacks.inputs import TLS
-from watcher.cluster import SECRETS, Cluster, section
+from watcher.cluster import SECRETS, Cluster, Object, section
+from watcher.informers import Informer
 
 _log = structlog.get_logger()
-_FRESH_SECONDS = 30.0
 
 
 class WildcardCertificate:
-    """Certificate and key of the TLS Secret `namespace/name`, or None where no such Secret is to be had."""
+    """Certificate and key of one TLS Secret; to be read once its informer has synced."""
 
-    def __init__(self, cluster: Cluster, secret: str | None) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, secret: str, on_change: Callable[[], None]) -> None:
+        """Prepare to watch the Secret `secret`, given as namespace/name; `on_change` is called at each change."""
         self._secret = secret
-        self._lock = threading.Lock()
-        self._value: TLS | None = None
-        self._read_at: float | None = None
+        self._on_change = on_change
+        namespace, name = secret.split("/", 1)
+        self._key = (name, namespace)
+        self.informer = Informer(cluster, SECRETS, self._changed, only=(namespace, name))
 
     def get(self) -> TLS | None:
-        """Return the certificate; None if the settings name none, or the Secret is missing.
-
-        Raises:
-            ApiRefused, ClusterUnreachable: the Secret can't be read.
-        """
-        if self._secret is None:
-            return None
-        with self._lock:
-            if self._read_at is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
-                self._value = self._read(*self._secret.split("/", 1))
-                self._read_at = time.monotonic()
-            return self._value
-
-    def _read(self, namespace: str, name: str) -> TLS | None:
-        secret = self._cluster.get(SECRETS, namespace, name)
-        data = section(secret or {}, "data")
+        """Return the certificate; None where the Secret is missing, or holds none in PEM."""
+        data = section(self.informer.get(*self._key) or {}, "data")
         if not {"tls.crt", "tls.key"} <= data.keys():
-            _log.warning(
-                "wildcard_certificate_missing", secret=f"{namespace}/{name}", remedy="create it, or unset tls_secret"
-            )
             return None
-        certificate, key = (base64.b64decode(data[part]).decode() for part in ("tls.crt", "tls.key"))
+        try:
+            certificate, key = (base64.b64decode(data[part]).decode("ascii") for part in ("tls.crt", "tls.key"))
+        except UnicodeDecodeError:  # PEM is ASCII: whatever this is, it is no certificate.
+            return None
         return TLS(certificate=SecretStr(certificate), key=SecretStr(key))
+
+    def warn_if_missing(self) -> None:
+        """Say in the log that apps are reached by plain HTTP, if they are."""
+        if self.get() is None:
+            remedy = "create it as a Secret of type kubernetes.io/tls, or unset tls_secret"
+            _log.warning("wildcard_certificate_missing", secret=self._secret, remedy=remedy)
+
+    def _changed(self, _item: Object) -> None:
+        self._on_change()

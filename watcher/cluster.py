@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Generator, Iterator
+import math
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -130,10 +131,15 @@ class Cluster:
             raise
 
     def list(
-        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
     ) -> tuple[list[Object], str]:
-        """Return all objects of a kind, and the resource version of the list."""
-        answer = self._json("GET", resource.path(namespace), query={"labelSelector": label_selector})
+        """Return all objects of a kind, or those of a namespace, labels or name; and the list's resource version."""
+        query = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
+        answer = self._json("GET", resource.path(namespace), query=query)
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
 
     def text(self, path: str) -> str:
@@ -161,6 +167,11 @@ class Cluster:
         path = resource.path(namespace, name, subresource)
         return self._json("PATCH", path, body=body, content_type="application/merge-patch+json")
 
+    def change(self, resource: Resource, namespace: str | None, name: str, operations: Sequence[Object]) -> Object:
+        """Change an object by a JSON patch (https://www.rfc-editor.org/rfc/rfc6902): all of it, or nothing."""
+        path = resource.path(namespace, name)
+        return self._json("PATCH", path, body=operations, content_type="application/json-patch+json")
+
     def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Delete an object and, in the background, what it owns. An object that is gone is no error."""
         try:
@@ -170,9 +181,15 @@ class Cluster:
                 raise
 
     def watch(
-        self, resource: Resource, label_selector: str | None, resource_version: str
-    ) -> Iterator[tuple[str, Object]]:
-        """Yield (type, object) for each change since a resource version, bookmarks too, until the server ends it.
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+        seconds: float = _WATCH_SECONDS,
+    ) -> Generator[tuple[str, Object]]:
+        """Yield (type, object) for each change since a resource version, bookmarks too, for `seconds` at most.
 
         Raises:
             ResourceVersionGone: the server has no history back to then.
@@ -181,15 +198,21 @@ class Cluster:
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
-            "timeoutSeconds": str(_WATCH_SECONDS),
+            "timeoutSeconds": str(math.ceil(seconds)),
             "labelSelector": label_selector,
+            "fieldSelector": name and f"metadata.name={name}",
         }
-        with self._request("GET", resource.path(), query=query, read_seconds=_WATCH_READ_SECONDS) as response:
-            for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _refused(event["object"].get("code", 500), event["object"])
-                yield event["type"], event["object"]
+        silence = min(_WATCH_READ_SECONDS, seconds + _CONNECT_SECONDS)
+        with self._request("GET", resource.path(namespace), query=query, read_seconds=silence) as response:
+            try:
+                for line in _lines(response):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise _refused(event["object"].get("code", 500), event["object"])
+                    yield event["type"], event["object"]
+            finally:
+                # Whoever has seen enough leaves an answer that is not read to its end.
+                response.close()
 
     def _json(
         self,
@@ -197,7 +220,7 @@ class Cluster:
         path: str,
         *,
         query: dict[str, str | None] | None = None,
-        body: Object | None = None,
+        body: Object | Sequence[Object] | None = None,
         content_type: str = "application/json",
     ) -> Any:
         with self._request(method, path, query=query, body=body, content_type=content_type) as response:
@@ -210,7 +233,7 @@ class Cluster:
         path: str,
         *,
         query: dict[str, str | None] | None = None,
-        body: Object | None = None,
+        body: Object | Sequence[Object] | None = None,
         content_type: str = "application/json",
         read_seconds: float = _READ_SECONDS,
     ) -> Generator[Any]:

@@ -48,7 +48,6 @@ class Controller:
         self._settings = settings
         self._stacks = stacks
         self._journal = Journal(cluster, settings.namespace)
-        self._certificate = WildcardCertificate(cluster, settings.tls_secret)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
@@ -58,7 +57,11 @@ class Controller:
             Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
             for resource in (JOBS, DEPLOYMENTS, PODS)
         )
-        self.informers = (self._review_apps, self._jobs, self._deployments, self._pods)
+        self.informers = [self._review_apps, self._jobs, self._deployments, self._pods]
+        self._certificate: WildcardCertificate | None = None
+        if settings.tls_secret:
+            self._certificate = WildcardCertificate(cluster, settings.tls_secret, self._certificate_changed)
+            self.informers.append(self._certificate.informer)
         self._workers = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}") for slot in range(settings.workers)
         ]
@@ -82,6 +85,8 @@ class Controller:
                 raise ReviewAppError(
                     f"no list of {informer.resource.plural} within {_SYNC_SECONDS:g} s: see the log above"
                 )
+        if self._certificate:
+            self._certificate.warn_if_missing()
         for entry in self._journal.all():
             self._queue.add(entry.review_app)
         warm_up()
@@ -99,6 +104,10 @@ class Controller:
 
     def _review_app_changed(self, item: Object) -> None:
         self._queue.add(item["metadata"]["name"])
+
+    def _certificate_changed(self) -> None:
+        for item in self._review_apps.all():
+            self._review_app_changed(item)
 
     def _part_changed(self, item: Object) -> None:
         holder = self._journal.holder(item["metadata"]["labels"][naming.STACK_LABEL])
@@ -166,7 +175,7 @@ class Controller:
             jobs=self._jobs.labelled(parts) if parts else [],
             deployment=deployments[0] if deployments else None,
             pods=self._pods.labelled(parts) if parts else [],
-            tls=self._certificate.get(),
+            tls=self._certificate.get() if self._certificate else None,
             failure=self._failures.get(name),
         )
 

@@ -29,7 +29,7 @@ Key = tuple[str, str]
 
 
 class Informer:
-    """The objects of one kind, optionally only those that a label selector takes."""
+    """The objects of one kind; optionally only those of a label selector, or the one object of a name."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Informer:
         on_change: Callable[[Object], None],
         label_selector: str | None = None,
         index_label: str | None = None,
+        only: Key | None = None,
     ) -> None:
         """Prepare an informer; with `index_label`, `labelled` finds objects by that label's value."""
         self.resource = resource
@@ -45,6 +46,7 @@ class Informer:
         self._cluster = cluster
         self._on_change = on_change
         self._label_selector = label_selector
+        self._namespace, self._name = only or (None, None)
         self._index_label = index_label
         self._objects: dict[Key, Object] = {}
         self._index: dict[str, set[Key]] = {}
@@ -108,7 +110,7 @@ class Informer:
                 pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
     def _list(self) -> str:
-        items, version = self._cluster.list(self.resource, label_selector=self._label_selector)
+        items, version = self._cluster.list(self.resource, self._namespace, self._label_selector, self._name)
         self.last_contact = time.monotonic()
         for item in items:
             # Items of a list carry neither: https://kubernetes.io/docs/reference/using-api/api-concepts/#collections
@@ -126,7 +128,8 @@ class Informer:
         return version
 
     def _watch(self, version: str) -> str:
-        for kind, item in self._cluster.watch(self.resource, self._label_selector, version):
+        changes = self._cluster.watch(self.resource, version, self._namespace, self._label_selector, self._name)
+        for kind, item in changes:
             self.last_contact = time.monotonic()
             version = item["metadata"]["resourceVersion"]
             if self._stopped.is_set():
