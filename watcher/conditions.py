@@ -11,17 +11,25 @@ from watcher.cluster import Object, entries, section
 
 JobState = Literal["missing", "running", "succeeded", "failed"]
 
-# Reasons for which a container waits that only somebody's act can end, and those that every start passes through.
 _JOB_LABEL = "batch.kubernetes.io/job-name"
+# Reasons for which a container waits: those that every start passes through, and those that go round in a circle.
 _PASSING = {"ContainerCreating", "PodInitializing"}
+_ALIASES = {"ErrImagePull": "ImagePullBackOff"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """Why a container does not run: a reason in CamelCase, and what the node and the container said."""
+    """Why a container does not run.
+
+    Attributes:
+        reason: in CamelCase, the kubelet's own.
+        message: what the node and the container said.
+        has_ended: whether it was started and ended, rather than waits to be started.
+    """
 
     reason: str
     message: str
+    has_ended: bool = False
 
 
 def job_state(job: Object | None) -> JobState:
@@ -47,6 +55,13 @@ def find_condition(item: Object, kind: str) -> Object | None:
     return next((entry for entry in entries(item, "status", "conditions") if entry["type"] == kind), None)
 
 
+def is_retried(job: Object | None) -> bool:
+    """Whether a Pod of a Job has failed, and the Job has decided to start another."""
+    if job is None or not section(job, "status").get("failed"):
+        return False
+    return condition(job, "FailureTarget") != "True" and job_state(job) == "running"
+
+
 def job_pods(pods: Sequence[Object], job: str) -> list[Object]:
     """Return the Pods of a Job, oldest first."""
     mine = [pod for pod in pods if section(pod, "metadata", "labels").get(_JOB_LABEL) == job]
@@ -66,36 +81,47 @@ def commit_pods(pods: Sequence[Object], commit: str) -> list[Object]:
 
 
 def trouble(pods: Sequence[Object]) -> Trouble | None:
-    """Return why the newest of these Pods does not run, or None where nothing is wrong yet."""
+    """Return why the newest of these Pods does not run, or None where nothing is wrong yet.
+
+    A container that is started again and again goes through several states, and an image that can't be pulled
+    through two: each such circle is one trouble, with one reason.
+    """
     for pod in reversed(pods):
-        for status in entries(pod, "status", "initContainerStatuses") + entries(pod, "status", "containerStatuses"):
-            found = _container_trouble(status)
-            if found:
-                return found
+        is_jobs = _JOB_LABEL in section(pod, "metadata", "labels")
+        for kind in ("initContainerStatuses", "containerStatuses"):
+            serves = kind == "containerStatuses" and not is_jobs
+            for status in entries(pod, "status", kind):
+                found = _end(status, serves) or _wait(status)
+                if found:
+                    return found
         unscheduled = find_condition(pod, "PodScheduled")
         if unscheduled and unscheduled["status"] == "False" and unscheduled.get("reason") == "Unschedulable":
             return Trouble("Unschedulable", unscheduled.get("message", ""))
     return None
 
 
-def _container_trouble(status: Object) -> Trouble | None:
+def _end(status: Object, serves: bool) -> Trouble | None:
+    """Say how a container ended that should not have: the last time, where it is being started again.
+
+    One that `serves` should never end, any other not with an error.
+    """
+    ended = section(status, "state", "terminated") or section(status, "lastState", "terminated")
+    if not ended or status.get("ready") or not (serves or ended.get("exitCode")):
+        return None
     name: str = status["name"]
-    terminated = section(status, "state", "terminated")
-    if terminated.get("exitCode"):
-        return Trouble(terminated.get("reason") or "Error", _ended(name, terminated))
+    if ended.get("reason") == "OOMKilled":
+        text = f"container {name} used more memory than its limit"
+    else:
+        text = f"container {name} ended with exit code {ended.get('exitCode')}"
+    lines: str = (ended.get("message") or "").strip()
+    reason = "OOMKilled" if ended.get("reason") == "OOMKilled" else "CrashLoopBackOff"
+    return Trouble(reason, f"{text}; its last lines:\n{lines}" if lines else text, has_ended=True)
+
+
+def _wait(status: Object) -> Trouble | None:
+    """Say what a container waits for, where that is more than what every start passes through."""
     waiting = section(status, "state", "waiting")
     reason: str | None = waiting.get("reason")
     if reason is None or reason in _PASSING:
         return None
-    last = section(status, "lastState", "terminated")
-    if last:
-        return Trouble(reason, _ended(name, last))
-    return Trouble(reason, f"container {name}: {waiting.get('message') or reason}")
-
-
-def _ended(name: str, terminated: Object) -> str:
-    lines: str = (terminated.get("message") or "").strip()
-    text = f"container {name} ended with exit code {terminated.get('exitCode')}"
-    if terminated.get("reason") == "OOMKilled":
-        text = f"container {name} used more memory than its limit"
-    return f"{text}; its last lines:\n{lines}" if lines else text
+    return Trouble(_ALIASES.get(reason, reason), f"container {status['name']}: {waiting.get('message') or reason}")

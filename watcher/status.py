@@ -15,7 +15,7 @@ from provisioner.review_app import Condition, Status
 from stacks import route, workload
 from stacks.inputs import Build, StackInputs
 from watcher.cluster import Object, section
-from watcher.conditions import commit_pods, find_condition, job_pods, job_state, trouble
+from watcher.conditions import commit_pods, find_condition, is_retried, job_pods, job_state, trouble
 from watcher.decide import View, find_job
 
 _MESSAGE_LIMIT = 2_000
@@ -114,10 +114,10 @@ def _built(view: View, build: Build | None) -> _Finding:
         reason = "BuildTimedOut" if failed.get("reason") == "DeadlineExceeded" else "BuildFailed"
         detail = found.message if found else failed.get("message", "")
         return _Finding("Built", "False", reason, f"the build of commit {commit} failed: {detail}")
-    if found:
-        return _Finding(
-            "Built", "Unknown", found.reason, f"the build of commit {commit} is tried again: {found.message}"
-        )
+    if found and not found.has_ended:
+        return _Finding("Built", "Unknown", found.reason, f"the build of commit {commit} waits: {found.message}")
+    if found and is_retried(job):
+        return _Finding("Built", "Unknown", "Retrying", f"the build of commit {commit} is tried again: {found.message}")
     return _Finding("Built", "Unknown", "Building", f"commit {commit} is being built by Job {build.job_name}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from provisioner.errors import ForeignObject, Refusal, SpecRefused
 from provisioner.review_app import Condition, Status
 from tests.unit.watcher.views import (
@@ -124,6 +126,53 @@ def test_a_missing_secret_of_the_build_is_named() -> None:
     found = status(View(review_app(), entry=entry("applied", inputs()), jobs=[job()], pods=[pod]), NOW)
     assert said(found)["Built"] == ("Unknown", "CreateContainerConfigError")
     assert 'secret "push" not found' in condition(found, "Built").message
+
+
+def failed_pod(container: dict[str, Any]) -> Any:
+    pod = build_pod(FIRST, container)
+    pod["status"]["phase"] = "Failed"
+    return pod
+
+
+def test_a_build_that_is_tried_again_says_why_once_the_job_has_decided_so() -> None:
+    running = job()
+    pods = [failed_pod(ended(1, "no space"))]
+    view = View(review_app(), entry=entry("applied", inputs()), jobs=[running], pods=pods)
+    assert said(status(view, NOW))["Built"] == ("Unknown", "Building")
+    running["status"] = {"failed": 1}
+    assert said(status(view, NOW))["Built"] == ("Unknown", "Retrying")
+    assert "tried again: container build ended with exit code 1" in condition(status(view, NOW), "Built").message
+    running["status"] |= {"conditions": [{"type": "FailureTarget", "status": "True"}]}
+    assert said(status(view, NOW))["Built"] == ("Unknown", "Building")
+
+
+ENDED = {"exitCode": 3, "reason": "Error"}
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"ready": False, "state": {"terminated": ENDED}},
+        {"ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ENDED}},
+        {"ready": False, "state": {"running": {}}, "lastState": {"terminated": ENDED}},
+    ],
+)
+def test_a_crash_is_one_trouble_however_far_its_next_start_is(container: dict[str, Any]) -> None:
+    view = View(
+        review_app(),
+        entry=entry("applied", inputs(built=True)),
+        deployment=deployment(available=0),
+        pods=[app_pod(FIRST, {"name": "app"} | container)],
+    )
+    assert said(status(view, NOW))["Available"] == ("False", "CrashLoopBackOff")
+    assert "exit code 3" in condition(status(view, NOW), "Available").message
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+def test_an_image_that_is_not_there_is_one_trouble(reason: str) -> None:
+    waiting = {"name": "app", "state": {"waiting": {"reason": reason, "message": "not found"}}}
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), pods=[app_pod(FIRST, waiting)])
+    assert said(status(view, NOW))["Available"] == ("False", "ImagePullBackOff")
 
 
 def test_a_crashing_image_says_its_exit_code_and_last_lines() -> None:
