@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check crd down clean benchmark venv
 
+# Without it, pyright asks the package index for a newer version of itself.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 

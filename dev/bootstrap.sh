@@ -43,13 +43,13 @@ find_python() {
 # Debian's python3 comes without what `python3 -m venv` needs.
 need_venv() {
     "$1" -c 'import ensurepip, venv' 2>/dev/null && return
-    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        fail "$1 has no venv module" "install it (Debian: apt-get install python$version-venv), or install uv"
+        fail "$1 has no venv module" "install it (Debian: apt-get install $package), or install uv"
     fi
     step 'update the list of Debian packages' apt-get -q update
-    step "install Debian's python$version-venv" \
-        env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends "python$version-venv"
+    step "install Debian's $package" \
+        env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends "$package"
 }
 
 # Set `uv` to a uv that runs: the one on PATH, or one in the cache.
@@ -82,7 +82,8 @@ if ! made_from | cmp -s - "$stamp" || ! [ -x "$python" ]; then
     find_uv
     rm -f "$stamp"
     if ! "$python" -c '' 2>/dev/null; then
-        step 'make .venv' "$uv" venv --quiet --clear --python "$(find_python)" .venv
+        interpreter=$(find_python)
+        step 'make .venv' "$uv" venv --quiet --clear --python "$interpreter" .venv
     fi
     step 'install the packages of requirements.lock' \
         "$uv" pip sync --quiet --python "$python" --require-hashes requirements.lock
