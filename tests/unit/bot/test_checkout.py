@@ -131,9 +131,7 @@ def test_lfs_pointers_are_told_of_where_they_are_packed(
     assert checkout.pack(commit, "p", tmp_path / "t.tar.gz").lfs_pointers == ("big.bin",)
 
 
-def test_lfs_content_that_git_fetches_is_no_pointer(
-    repository: Repository, checkout: Checkout, tmp_path: Path
-) -> None:
+def test_lfs_content_that_git_fetches_is_no_pointer(repository: Repository, checkout: Checkout, tmp_path: Path) -> None:
     # What git-lfs sets up, with another program in its place: git archive runs the same filter.
     commit = repository.commit(**{"big.bin": POINTER, ".gitattributes": "*.bin filter=lfs"})
     repository.git("config", "filter.lfs.smudge", "sh -c 'echo content'")
