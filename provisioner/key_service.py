@@ -58,13 +58,14 @@ class WrongKey(ValueError):
 
 
 class KeyRing:
-    """Encrypts and decrypts by a passphrase. Safe from any thread."""
+    """Encrypts and decrypts by a passphrase. Safe from any thread. Takes the time of one derivation to make."""
 
     def __init__(self, passphrase: SecretStr) -> None:
         self._passphrase = passphrase
         self._lock = threading.Lock()
         self._keys: dict[bytes, AESGCM] = {}
         self._salt = os.urandom(_SALT_BYTES)
+        self._key(self._salt)
 
     def encrypt(self, plaintext: bytes) -> str:
         """Return the ciphertext, with all but the passphrase that decrypting it takes."""

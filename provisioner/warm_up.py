@@ -32,7 +32,7 @@ FULL_INPUTS = StackInputs(
         replicas=0,
         port=1,
         pull_secret_name="pull",  # noqa: S106 - a name, not a secret.
-        migrate=Migrate(command=("true",), arguments=()),
+        migrate=Migrate(command=("true",), arguments=("now",)),
         environment={"A": "1"},
         secret_names=("secret",),
         config_map_names=("config-map",),
