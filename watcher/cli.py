@@ -18,16 +18,18 @@ from provisioner.errors import ReviewAppError
 from provisioner.settings import load
 from provisioner.stack import Stacks
 from watcher import health
+from watcher.bot_commands import close, comment, submit
 from watcher.cluster import Cluster
 from watcher.controller import Controller
 
 
 def main() -> None:
-    """Run the command line; every error that a user can act on is one line and exit code 1."""
+    """Run the command line; every error that a user can act on is a line, and the exit code is 1."""
     try:
         app()
     except ReviewAppError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command line's own words.
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)  # noqa: T201 - the command line's own words.
         raise SystemExit(1) from None
 
 
@@ -56,6 +58,10 @@ def watch(
     stop.wait()
     structlog.get_logger().info("stopping")
     controller.stop()
+
+
+for _command in (submit, close, comment):
+    app.command()(_command)
 
 
 def _configure_logs() -> None:

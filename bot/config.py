@@ -1,0 +1,84 @@
+"""A repository's `.reviewapp.yaml`: the `config` of its review apps, taken or refused with file, field and remedy.
+
+Pure: from bytes to the model. Reads no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import yaml
+
+from provisioner.errors import Refusal, SpecRefused
+from provisioner.review_app import Config, parse_config
+
+FILE = ".reviewapp.yaml"
+"""Where a repository has it, at its top."""
+
+# The model takes 256 KiB of values; YAML may write them longer.
+_MOST_BYTES = 1_048_576
+
+
+def read_config(content: bytes, file: str = FILE) -> Config:
+    """Return the config that a file holds.
+
+    Args:
+        content: of the file.
+        file: what the refusals call it.
+
+    Raises:
+        SpecRefused: with one refusal for each thing that is wrong; its field begins with the file.
+    """
+    if len(content) > _MOST_BYTES:
+        raise SpecRefused([Refusal(file, "", f"takes {len(content)} bytes and may take {_MOST_BYTES}: shorten it")])
+    try:
+        document: Any = yaml.safe_load(content.decode())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise SpecRefused([Refusal(file, "", f"is not YAML{where}: correct it")]) from None
+    if not document:
+        raise SpecRefused([Refusal(file, "", "says nothing: give at least `namespace` and `applicationPort`")])
+    try:
+        config = parse_config(document)
+    except SpecRefused as error:
+        raise SpecRefused([_in(file, refusal) for refusal in error.refusals]) from None
+    refused = [
+        Refusal(f"{file}: ignoreBranches[{index}]", ascii(pattern), f"is no regular expression ({error}): correct it")
+        for index, pattern in enumerate(config.ignore_branches)
+        if (error := _fault(pattern))
+    ]
+    if refused:
+        raise SpecRefused(refused)
+    return config
+
+
+def ignored_by(config: Config, branch: str) -> str | None:
+    """Return the entry of `ignoreBranches` for which a branch gets no review app; None if it gets one.
+
+    An entry is a branch's name, or a regular expression between slashes, which may match anywhere in the name.
+    """
+    for entry in config.ignore_branches:
+        pattern = _pattern(entry)
+        if re.search(pattern, branch) if pattern is not None else entry == branch:
+            return entry
+    return None
+
+
+def _pattern(entry: str) -> str | None:
+    return entry[1:-1] if len(entry) > 1 and entry.startswith("/") and entry.endswith("/") else None
+
+
+def _fault(entry: str) -> str | None:
+    """Return what is wrong with an entry's pattern."""
+    try:
+        re.compile(_pattern(entry) or "")
+    except (re.error, RecursionError, OverflowError) as error:
+        return str(error)
+    return None
+
+
+def _in(file: str, refusal: Refusal) -> Refusal:
+    return dataclasses.replace(refusal, field=f"{file}: {refusal.field}" if refusal.field else file)
