@@ -109,7 +109,7 @@ class Settings(StackSettings):
     passphrase: SecretStr = Field(min_length=16, description="Encrypts the secrets in Pulumi's state.")
 
 
-Source = Literal["default", "environment", "file"]
+Source = Literal["default", "environment", "file", "missing"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,12 +119,12 @@ class Setting:
     Attributes:
         name: its name in the file.
         value: its value as it may be shown; None if it has none.
-        source: where the value comes from.
+        source: where the value comes from; `missing` if there must be one and is none.
         description: what it is for.
     """
 
     name: str
-    value: str | None
+    value: str | int | None
     source: Source
     description: str
 
@@ -157,16 +157,13 @@ def as_they_stand(file: Path | None = None) -> list[Setting]:
         SettingsRefused: the file can't be read.
     """
     given, environment = _file_values(file), EnvSettingsSource(Settings)()
-    values = {name: field.default for name, field in Settings.model_fields.items() if not field.is_required()}
-    values |= given | environment
+    fields = Settings.model_fields.items()
+    values = {name: field.default for name, field in fields if not field.is_required()} | given | environment
+    sources: dict[str, Source] = {name: "missing" if field.is_required() else "default" for name, field in fields}
+    sources |= dict.fromkeys(given, "file")
+    sources |= dict.fromkeys(environment, "environment")
     return [
-        Setting(
-            name,
-            _shown(name, values.get(name)),
-            "environment" if name in environment else "file" if name in given else "default",
-            field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
+        Setting(name, _shown(name, values.get(name)), sources[name], field.description or "") for name, field in fields
     ]
 
 
@@ -194,9 +191,9 @@ def _with_remedy(refusal: Refusal) -> Refusal:
     return dataclasses.replace(refusal, remedy=remedy)
 
 
-def _shown(name: str, value: object) -> str | None:
-    if value is None:
-        return None
+def _shown(name: str, value: object) -> str | int | None:
+    if value is None or (isinstance(value, int) and name in _PUBLIC):
+        return value
     if name.endswith("_url"):
         return without_credentials(str(value))
     return str(value) if name in _PUBLIC else "(not shown)"

@@ -6,8 +6,13 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from dev.target import NO_CLUSTER
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("all", deadline=None)
+settings.load_profile("all")
 
 
 def _missing(marker: str) -> str | None:

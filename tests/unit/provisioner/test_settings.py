@@ -90,7 +90,7 @@ def test_each_setting_as_it_stands(file: Path, monkeypatch: pytest.MonkeyPatch) 
     assert settings.keys() == Settings.model_fields.keys()
     assert {name: settings[name] for name in ("app_domain", "registry", "workers", "namespace", "tls_secret")} == {
         "app_domain": ("a.example.com", "file"),
-        "registry": (None, "default"),
+        "registry": (None, "missing"),
         "workers": ("many", "file"),
         "namespace": ("reviewapp-system", "default"),
         "tls_secret": (None, "default"),

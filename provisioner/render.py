@@ -1,0 +1,89 @@
+"""Show what a ReviewApp's stack declares, without a cluster. Pure: reads no file, prints nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import BaseModel, SecretStr
+
+from provisioner.desired import stack_inputs
+from provisioner.errors import Refusal, SpecRefused
+from provisioner.refusals import MISSING, escaped, without_credentials
+from provisioner.review_app import KIND, VERSION, Spec, parse
+from provisioner.settings import StackSettings
+from stacks.inputs import TLS
+from stacks.manifest import Manifest
+from stacks.naming import GROUP
+from stacks.review_app import manifests
+from stacks.secrets import tls_secret_name
+
+MASK: Final = "REDACTED"
+"""Stands for each value of a Secret. It is Base64, so that what checks manifests takes it."""
+
+_API_VERSION: Final = f"{GROUP}/{VERSION}"
+# Only the cluster has the wildcard certificate.
+_UNSEEN: Final = TLS(certificate=SecretStr(""), key=SecretStr(""))
+
+_Part = TypeVar("_Part", bound=BaseModel)
+
+
+def spec_of(document: object) -> Spec:
+    """Return the validated spec of a ReviewApp, from the whole object as JSON has it.
+
+    Raises:
+        SpecRefused: it is no ReviewApp, or one that asks for what it can't have.
+    """
+    if not isinstance(document, dict):
+        raise SpecRefused([Refusal("kind", "", f"is missing: write a mapping with the fields of a {KIND}")])
+    fields = cast("dict[str, Any]", document)
+    wrong = [
+        Refusal(name, escaped(value) if isinstance(value, str) else "", f"must be {wanted}: nothing else is taken")
+        for name, wanted in (("apiVersion", _API_VERSION), ("kind", KIND))
+        if (value := fields.get(name)) != wanted
+    ]
+    if not wrong and "spec" not in fields:
+        wrong.append(Refusal("spec", "", MISSING))
+    if wrong:
+        raise SpecRefused(wrong)
+    return parse(fields["spec"])
+
+
+def render(spec: Spec, settings: StackSettings, *, built: bool, show_secrets: bool) -> list[Manifest]:
+    """Return every object that the stack declares, in its order.
+
+    Args:
+        spec: what the ReviewApp asks for.
+        settings: the installation's.
+        built: whether it is as after its build's success, or as at first.
+        show_secrets: whether the values of Secrets and the credentials in addresses are shown. Otherwise the result
+            does not depend on them at all. The certificate's copy is masked in any case: only the cluster has it.
+
+    Raises:
+        SpecRefused: the spec asks for what this installation does not give.
+    """
+    tls = _UNSEEN if settings.tls_secret else None
+    inputs = stack_inputs(spec, settings, previous=None, built=built, tls=tls)
+    declared = manifests(inputs if show_secrets else _masked(inputs))
+    for manifest in declared:
+        unseen = manifest["metadata"]["name"] == tls_secret_name(inputs)
+        if manifest["kind"] == "Secret" and (unseen or not show_secrets):
+            manifest["data"] = dict.fromkeys(manifest["data"], MASK)
+    return declared
+
+
+def _masked(part: _Part) -> _Part:
+    """Return a part of the inputs without what they keep out of their `repr`."""
+    changes: dict[str, Any] = {}
+    for name, field in type(part).model_fields.items():
+        value: object = getattr(part, name)
+        if isinstance(value, BaseModel):
+            changes[name] = _masked(value)
+        elif isinstance(value, SecretStr):
+            changes[name] = SecretStr("")
+        elif isinstance(value, str) and name.endswith("url"):
+            changes[name] = without_credentials(value)
+        elif isinstance(value, dict) and not field.repr:
+            changes[name] = dict.fromkeys(cast("dict[str, str]", value), "")
+        elif value is not None and not field.repr:
+            raise TypeError(f"{name} holds a secret of a kind that is not known here")
+    return part.model_copy(update=changes)

@@ -1,0 +1,124 @@
+"""What `reviewapp render` prints for the sample and its variants: a file here for each.
+
+`python -m tests.golden` writes them anew. The difference to what was there is then to be read, line by line: it is
+what an upgrade does to every review app.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from provisioner.commands import app
+from provisioner.manifest_text import as_yaml
+from tests import samples
+
+FOLDER = Path(__file__).parent
+
+_SETTINGS = {"app_domain": "review.example.com", "registry": "registry.example.com/apps"}
+_PRESIGNED = (
+    "https://tarballs.s3.amazonaws.com/acme/shop.tar.gz?X-Amz-Credential=AKIAEXAMPLE&X-Amz-Signature=0123456789abcdef"
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a case differs from the sample.
+
+    Attributes:
+        spec: fields of the spec in place of the sample's.
+        config: fields of its config in place of the sample's; None leaves one out.
+        settings: settings beside the domain and the registry.
+        options: of `reviewapp render`.
+    """
+
+    spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    options: tuple[str, ...] = ()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return its ReviewApp."""
+        manifest = samples.review_app()
+        config = manifest["spec"]["config"] | self.config
+        manifest["spec"] |= self.spec
+        manifest["spec"]["config"] = {name: value for name, value in config.items() if value is not None}
+        return manifest
+
+
+VARIANTS: dict[str, Variant] = {
+    "sample": Variant(),
+    "built": Variant(options=("--built",)),
+    "least": Variant(config={"registrySecretName": None, "migrate": None, "database": None, "env": None}),
+    "with-certificate": Variant(settings={"tls_secret": "certificates/wildcard", "ingress_class": "nginx"}),
+    "with-credentials": Variant(
+        spec={"tarballUrl": "s3://tarballs/acme/shop.tar.gz"},
+        settings={
+            "push_secret_name": "kaniko-docker",
+            "tarball_secret_name": "kaniko-aws",
+            "s3_endpoint_url": "https://s3.example.com",
+        },
+    ),
+    "plain-registry": Variant(
+        settings={
+            "registry": "10.0.0.1:5000",
+            "registry_insecure": True,
+            "builder_seccomp_profile": "profiles/buildkit.json",
+        }
+    ),
+    "presigned": Variant(spec={"tarballUrl": _PRESIGNED}),
+    "presigned-shown": Variant(spec={"tarballUrl": _PRESIGNED}, options=("--show-secrets",)),
+    "odd-environment": Variant(
+        config={
+            "env": {
+                "values": [
+                    {"name": "NUMBER", "value": 1},
+                    {"name": "FRACTION", "value": 0.5},
+                    {"name": "BOOLEAN", "value": True},
+                    {"name": "EMPTY", "value": ""},
+                    {"name": "REFERENCE", "value": "$(APP_NAME) ünïcode\n"},
+                    {"name": "APP_NAME", "value": "of the config's own"},
+                ]
+            }
+        },
+        options=("--show-secrets",),
+    ),
+    "migrate-by-the-images-own-command": Variant(config={"migrate": {"args": ["y", "012", "--flag=$(APP_NAME)"]}}),
+    "names-that-must-be-cut": Variant(
+        spec={
+            "repoOwner": "A-Company-With-A-Very-Long-Name.Incorporated",
+            "repo": "The_Repository.of-which-the-name-is-longer-than-a-label-can-be-in-any-dns",
+            "pr": "1234567890",
+        }
+    ),
+    "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
+    "other-limits-and-images": Variant(
+        settings={
+            "build_namespace": "builds",
+            "build_retries": 0,
+            "build_timeout_seconds": 600,
+            "unpack_image": "images.example.com/unpack@sha256:" + "0" * 64,
+            "builder_image": "images.example.com/buildkit:1",
+            "push_image": "images.example.com/crane:1",
+        }
+    ),
+}
+
+
+def render(variant: Variant) -> str:
+    """Return what the command prints for a variant, whatever the environment says."""
+    with tempfile.TemporaryDirectory() as name:
+        review_app, settings = Path(name) / "reviewapp.yaml", Path(name) / "settings.yaml"
+        review_app.write_text(as_yaml(variant.manifest()))
+        settings.write_text(as_yaml(_SETTINGS | variant.settings))
+        arguments = ["render", "-f", str(review_app), "--settings", str(settings), *variant.options]
+        unset = {variable: None for variable in os.environ if variable.startswith("REVIEWAPP_")}
+        done = CliRunner(env=unset).invoke(app, arguments, catch_exceptions=False)
+    if done.exit_code:
+        raise ValueError(done.stderr)
+    return done.stdout
