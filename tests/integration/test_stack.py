@@ -170,6 +170,7 @@ def test_no_file_of_the_engine_has_a_secret(
     files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     checkpoints = [path for path in files if path.name == f"{inputs.stack}.json"]
     assert b"kubernetes:core/v1:Secret" in checkpoints[0].read_bytes()
+    assert [path for path in files if inputs.route.host.encode() in _content(path)] != []  # What is no secret is found.
     assert [path for path in files if any(form in _content(path) for form in forms)] == []
     assert stacks.up(inputs, 0).changed
     stacks.destroy(inputs.stack, 0, never)
