@@ -35,6 +35,7 @@ from watcher.submission import close as delete_review_app
 from watcher.submission import submit as write_review_app
 from watcher.waiting import until_gone, until_ready
 
+_REPOSITORY = r"(?!\.{1,2}/)[\w.-]+(/(?!\.{1,2}(/|$))[\w.-]+)+"
 _REFUSED = 2
 _TOO_LATE = 3
 _SHOWN_PATHS = 5
@@ -187,7 +188,7 @@ def comment(
 
 def _where(job: Job, repository: str | None, pull_request: str | None) -> tuple[str, str]:
     repository = repository or job.repository or _missing("--repository")
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", repository, re.ASCII):
+    if not re.fullmatch(_REPOSITORY, repository, re.ASCII):
         raise typer.BadParameter(f"--repository: {repository!a} must be owner/name, as the forge has it")
     number = pull_request or job.pull_request or _missing("--pr")
     if not re.fullmatch("[1-9][0-9]{0,9}", number):

@@ -1,11 +1,12 @@
 """What a command that takes a while says to a person: on stderr, so that stdout has its result alone.
 
 On a terminal the last line shows what is waited for and for how long; elsewhere (a CI's log) each change is a line, and
-silence is broken once a minute.
+silence is broken once a minute. Variables that ask for colours make no terminal of a log.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ class Waiting:
     def __init__(self, label: str) -> None:
         self._label = label
         self._began = self._said = time.monotonic()
-        self._status = console.status(Text(label)) if console.is_terminal else None
+        self._status = console.status(Text(label)) if sys.stderr.isatty() else None
 
     @property
     def seconds(self) -> float:
@@ -65,7 +66,7 @@ class Waiting:
 def uploading(label: str, size: int) -> Generator[Callable[[int], None]]:
     """Show how much of `size` bytes is there; yields what is told of further ones."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(label, total=size)
         yield lambda count: progress.advance(task, count)
 
