@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
 
-import yaml
-
+from provisioner.documents import read_content
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, parse_config
 
 FILE = ".reviewapp.yaml"
 """Where a repository has it, at its top."""
-
-# The model takes 256 KiB of values; YAML may write them longer.
-_MOST_BYTES = 1_048_576
 
 
 def read_config(content: bytes, file: str = FILE) -> Config:
@@ -31,18 +26,14 @@ def read_config(content: bytes, file: str = FILE) -> Config:
     Raises:
         SpecRefused: with one refusal for each thing that is wrong; its field begins with the file.
     """
-    if len(content) > _MOST_BYTES:
-        raise SpecRefused([Refusal(file, "", f"takes {len(content)} bytes and may take {_MOST_BYTES}: shorten it")])
+    reading = read_content(file, content)
+    if reading.refused:
+        raise SpecRefused([Refusal(place, "", refusal.remedy) for place, refusal in reading.refused])
+    document, *others = reading.documents
+    if others:
+        raise SpecRefused([Refusal(file, "", "must hold one document: remove the others")])
     try:
-        document: Any = yaml.safe_load(content.decode())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise SpecRefused([Refusal(file, "", f"is not YAML{where}: correct it")]) from None
-    if not document:
-        raise SpecRefused([Refusal(file, "", "says nothing: give at least `namespace` and `applicationPort`")])
-    try:
-        config = parse_config(document)
+        config = parse_config(document.content)
     except SpecRefused as error:
         raise SpecRefused([_in(file, refusal) for refusal in error.refusals]) from None
     refused = [

@@ -64,35 +64,46 @@ def read(file: str) -> Reading:
     Never raises: what can't be read is in `refused`.
     """
     name = "standard input" if file == STDIN else file
+    try:
+        content = _content(file)
+    except _Unreadable as error:
+        return Reading((), ((name, Refusal("text", "", error.remedy)),))
+    return read_content(name, content)
+
+
+def read_content(name: str, content: bytes) -> Reading:
+    """Return what a file of this name holds, as `read` does, from its content."""
     found: list[tuple[int, object]] = []
     refused: list[tuple[str, Refusal]] = []
     try:
         # What stands before the place that can't be read is read all the same.
-        for line, content in _contents(_text(file)):
-            found.append((line, content))
+        for line, document in _contents(_text(content)):
+            found.append((line, document))
     except _Unreadable as error:
         place = f"{name}:{error.line}" if error.line else name
         refused.append((place, Refusal("text", "", error.remedy)))
     documents = [
         Document(name if len(found) == 1 and not refused else f"{name}:{line}", path, item)
-        for line, content in found
-        for path, item in _items(content)
+        for line, document in found
+        for path, item in _items(document)
     ]
     if not documents and not refused:
         refused.append((name, Refusal("text", "", "holds no object: write one")))
     return Reading(tuple(documents), tuple(refused))
 
 
-def _text(file: str) -> str:
+def _content(file: str) -> bytes:
     try:
         if file == STDIN:
-            content = sys.stdin.buffer.read(_LARGEST_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                content = stream.read(_LARGEST_BYTES + 1)
+            return sys.stdin.buffer.read(_LARGEST_BYTES + 1)
+        with Path(file).open("rb") as stream:
+            return stream.read(_LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "that is no name of a file"
         raise _Unreadable(None, f"can't be read ({reason}): correct the path") from None
+
+
+def _text(content: bytes) -> str:
     if len(content) > _LARGEST_BYTES:
         raise _Unreadable(None, f"is larger than {_LARGEST_BYTES >> 20} MiB: split it")
     try:

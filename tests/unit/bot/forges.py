@@ -115,7 +115,7 @@ class Forge:
 
 
 class GitHub(Forge):
-    """GitHub with one repository, `acme/shop`, and its pull request 42.
+    """GitHub with one repository, `acme/shop`, and one pull request of it.
 
     Tokens: `personal` is the account `bot`, `actions` GitHub Actions' own, `reader` may not write.
     """
@@ -127,7 +127,8 @@ class GitHub(Forge):
         "of-the-app": {"login": "reviews[bot]", "type": "Bot"},
     }
 
-    def __init__(self) -> None:
+    def __init__(self, number: str = "42") -> None:
+        self.number = number
         self.app_key: Any = None
         self.app_permissions = {"pull_requests": "write", "metadata": "read"}
         super().__init__()
@@ -137,7 +138,7 @@ class GitHub(Forge):
         comment = {
             "id": 1000 + number,
             "node_id": "x",
-            "html_url": f"https://github.example.com/acme/shop/pull/42#issuecomment-{1000 + number}",
+            "html_url": f"https://github.example.com/acme/shop/pull/{self.number}#issuecomment-{1000 + number}",
             "body": body,
             "user": {"login": login, "id": 1, "type": kind, "site_admin": False},
             "created_at": "2026-11-25T00:00:00Z",
@@ -158,7 +159,7 @@ class GitHub(Forge):
             if account["type"] == "Bot":
                 return Answer(403, {"message": "Resource not accessible by integration", "status": "403"})
             return Answer(200, {"id": 1} | account)
-        write = re.fullmatch(r"/repos/acme/shop/issues/(42/comments|comments/(\d+))", request.path)
+        write = re.fullmatch(rf"/repos/acme/shop/issues/({self.number}/comments|comments/(\d+))", request.path)
         if write is None:
             return Answer(404, {"message": "Not Found", "status": "404"})
         if request.method == "GET":
