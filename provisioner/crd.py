@@ -45,21 +45,27 @@ def custom_resource_definition() -> _Schema:
 
 
 def _columns() -> list[_Schema]:
+    ready = '.status.conditions[?(@.type=="Ready")]'
     columns = {
         "Repo": ".spec.repo",
         "Branch": ".spec.branch",
         "PR": ".spec.pr",
         "Status": ".status.appStatus",
+        "Ready": f"{ready}.status",
         "URL": ".status.url",
     }
-    texts = [{"name": name, "type": "string", "jsonPath": path} for name, path in columns.items()]
-    ready = {
-        "name": "Reason",
-        "type": "string",
-        "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-        "priority": 1,
+    wide = {
+        "Reason": f"{ready}.reason",
+        "Build": ".status.buildStatus",
+        "Commit": ".spec.commitHash",
+        "Namespace": ".spec.config.namespace",
+        "Stack": ".status.stack",
     }
-    return [*texts, {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}, ready]
+    return [
+        *({"name": name, "type": "string", "jsonPath": path} for name, path in columns.items()),
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        *({"name": name, "type": "string", "jsonPath": path, "priority": 1} for name, path in wide.items()),
+    ]
 
 
 def _object_schema() -> _Schema:

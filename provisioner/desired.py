@@ -9,13 +9,15 @@ from stacks import naming
 from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
 
 
-def wanted_image(spec: Spec, settings: StackSettings) -> str:
-    """Return where the image of the spec's commit is pushed, with its tag."""
-    return naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash)
-
-
 def stack_inputs(
-    spec: Spec, settings: StackSettings, *, previous: StackInputs | None, built: bool, tls: TLS | None
+    spec: Spec,
+    settings: StackSettings,
+    *,
+    previous: StackInputs | None,
+    built: bool,
+    tls: TLS | None,
+    build: Build | None = None,
+    paused: bool = False,
 ) -> StackInputs:
     """Return what the stack declares now.
 
@@ -23,8 +25,10 @@ def stack_inputs(
         spec: what the ReviewApp asks for.
         settings: the installation's.
         previous: what was declared last; the version that runs on while a new commit is built.
-        built: whether the image of the spec's commit is in the registry.
+        built: whether the image of that build is in the registry.
         tls: the wildcard certificate, where the settings name one and it is there.
+        build: the build of the spec's commit; by default `wanted_build`.
+        paused: whether no Pod of the app is to run.
 
     Raises:
         SpecRefused: the spec asks for what this installation does not give.
@@ -32,17 +36,18 @@ def stack_inputs(
     _check_namespace(spec.config, settings)
     name = naming.app_name(spec.repo, spec.pr)
     stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
-    build = _build(spec, settings, name)
+    build = build or wanted_build(spec, settings)
     route = Route(host=f"{name}.{settings.app_domain}", ingress_class=settings.ingress_class, tls=tls)
     if not built and previous and previous.workload.replicas:
         # What runs belongs to the config it was built with: another port or variable would break the old version.
-        return previous.model_copy(update={"build": build, "route": route})
+        running = previous.workload.model_copy(update={"paused": paused})
+        return previous.model_copy(update={"build": build, "route": route, "workload": running})
     return StackInputs(
         stack=stack,
         name=name,
         namespace=spec.config.namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec, wanted_image(spec, settings), replicas=1 if built else 0),
+        workload=_workload(spec, build.image, replicas=1 if built else 0, paused=paused),
         route=route,
         build=build,
     )
@@ -57,7 +62,7 @@ def _check_namespace(config: Config, settings: StackSettings) -> None:
         raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 
 
-def _workload(spec: Spec, image: str, replicas: int) -> Workload:
+def _workload(spec: Spec, image: str, replicas: int, *, paused: bool) -> Workload:
     config = spec.config
     migrate = config.migrate
     runs_migrate = migrate and (migrate.command or migrate.args)
@@ -65,6 +70,7 @@ def _workload(spec: Spec, image: str, replicas: int) -> Workload:
         image=image,
         commit=spec.commit_hash,
         replicas=replicas,
+        paused=paused,
         port=config.application_port,
         pull_secret_name=config.registry_secret_name,
         migrate=Migrate(command=migrate.command, arguments=migrate.args) if migrate and runs_migrate else None,
@@ -74,13 +80,15 @@ def _workload(spec: Spec, image: str, replicas: int) -> Workload:
     )
 
 
-def _build(spec: Spec, settings: StackSettings, name: str) -> Build:
+def wanted_build(spec: Spec, settings: StackSettings, attempt: str = "") -> Build:
+    """Return the build of the spec's commit; an `attempt` of `naming.attempt` makes it one more."""
     return Build(
-        job_name=naming.build_job_name(name, spec.commit_hash),
+        job_name=naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash, attempt),
         namespace=settings.build_namespace,
         commit=spec.commit_hash,
+        attempt=attempt,
         tarball_url=spec.tarball_url,
-        image=wanted_image(spec, settings),
+        image=naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash, attempt),
         registry_insecure=settings.registry_insecure,
         push_secret_name=settings.push_secret_name,
         tarball_secret_name=settings.tarball_secret_name,

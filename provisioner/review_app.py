@@ -219,7 +219,7 @@ class Status(_Model):
 
     model_config = ConfigDict(extra="ignore")
 
-    app_status: str | None = Field(default=None, description="building, deployed, error or deleting.")
+    app_status: str | None = Field(default=None, description="building, deployed, paused, error or deleting.")
     build_status: str | None = Field(default=None, description="building, success or error.")
     build_job_name: str | None = None
     build_commit: str | None = Field(default=None, description="Commit of the newest build.")

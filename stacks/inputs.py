@@ -31,6 +31,7 @@ class Build(_Part):
     job_name: str
     namespace: str
     commit: str
+    attempt: str = Field(default="", description="Tells a further build of the commit from the first; part of names.")
     tarball_url: str = Field(repr=False, description="Its query can be a credential.")
     image: str = Field(description="Where the image is pushed, with its tag.")
     registry_insecure: bool = Field(description="Whether the registry speaks plain HTTP.")
@@ -57,7 +58,8 @@ class Workload(_Part):
 
     image: str
     commit: str = Field(description="The commit that `image` was built from.")
-    replicas: int
+    replicas: int = Field(description="1 once an image of the app has been built, whether or not it is paused.")
+    paused: bool = Field(default=False, description="Whether no Pod of the app runs for the time being.")
     port: int
     pull_secret_name: str | None
     migrate: Migrate | None

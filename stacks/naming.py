@@ -18,6 +18,10 @@ BUILD_LABEL: Final = f"{GROUP}/build"
 STACK_LABEL: Final = f"{GROUP}/stack"
 COMPONENT_LABEL: Final = f"{GROUP}/component"
 COMMIT_ANNOTATION: Final = f"{GROUP}/commit"
+PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
+"""Annotation of a ReviewApp: with the value `true` no Pod of the app runs. Builds go on."""
+REBUILD_ANNOTATION: Final = f"{GROUP}/rebuild"
+"""Annotation of a ReviewApp: each new value builds its commit once more."""
 FINALIZER: Final = f"{GROUP}/stack"
 
 TLS_SUFFIX: Final = "tls"
@@ -31,9 +35,13 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 
 _DIGEST_LENGTH: Final = 8
 _DIGESTED = re.compile(rf".*-[0-9a-f]{{{_DIGEST_LENGTH}}}")
-# What is added to `<repo>-<pr>`: "--" and ten characters of a commit, then the "-xxxxx" of a Job's Pods; or the
-# "-" and ten characters of a ReplicaSet, then the "-xxxxx" of its Pods.
+# What is added to `<repo>-<pr>`: "--" and ten characters of a commit, "-" and an attempt, then the "-xxxxx" of a
+# Job's Pods; or the "-" and ten characters of a ReplicaSet, then the "-xxxxx" of its Pods.
 _SUFFIX_ROOM: Final = 24
+
+_ATTEMPT_LENGTH: Final = 5
+# No digit, or a Job's name could be that of an app; no vowel, or it could be a word.
+_ATTEMPT_LETTERS: Final = "bcdfghjklmnpqrstvwxz"
 
 
 def _digest(text: str) -> str:
@@ -64,9 +72,15 @@ def part_name(app: str, suffix: str) -> str:
     return slug(f"{app}--{suffix}")
 
 
-def build_job_name(app: str, commit: str) -> str:
-    """Return the build Job's name: the app and ten characters of the commit."""
-    return part_name(app, commit[:10].lower())
+def attempt(token: str) -> str:
+    """Return the letters that tell one attempt to build a commit from another, from whatever text asks for it."""
+    digest = hashlib.sha256(token.encode(errors="replace")).digest()
+    return "".join(_ATTEMPT_LETTERS[byte % len(_ATTEMPT_LETTERS)] for byte in digest[:_ATTEMPT_LENGTH])
+
+
+def build_job_name(app: str, commit: str, attempt: str = "") -> str:
+    """Return the build Job's name: the app, ten characters of the commit, and the attempt where it is not the first."""
+    return part_name(app, _with_attempt(commit[:10].lower(), attempt))
 
 
 def stack_name(owner: str, repository: str, pull_request: str) -> str:
@@ -78,9 +92,16 @@ def stack_name(owner: str, repository: str, pull_request: str) -> str:
     return f"{owner_slug}.{slug(repository, MAXIMUM_LENGTH - len(owner_slug) - len(pull_request) - 2)}.{pull_request}"
 
 
-def image_reference(registry: str, owner: str, repository: str, pull_request: str, commit: str) -> str:
+def image_reference(
+    registry: str, owner: str, repository: str, pull_request: str, commit: str, attempt: str = ""
+) -> str:
     """Return where the image of a commit of a pull request is pushed, with its tag."""
-    return f"{registry}/{slug(owner)}/{slug(repository)}:{pull_request}-{commit[:12].lower()}"
+    tag = _with_attempt(f"{pull_request}-{commit[:12].lower()}", attempt)
+    return f"{registry}/{slug(owner)}/{slug(repository)}:{tag}"
+
+
+def _with_attempt(name: str, attempt: str) -> str:
+    return f"{name}-{attempt}" if attempt else name
 
 
 def labels(repository: str, pull_request: str, stack: str) -> dict[str, str]:

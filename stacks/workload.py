@@ -13,8 +13,10 @@ from stacks.secrets import environment_secret_name
 
 CONTAINER = "app"
 MIGRATE_CONTAINER = "migrate"
+ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
+"""Annotation of Pods with a digest of the environment: with it, whoever guesses a value could check the guess."""
+
 _COMPONENT = "app"
-_ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
 
 
 def selector(inputs: StackInputs) -> dict[str, str]:
@@ -50,14 +52,14 @@ def deployment(inputs: StackInputs) -> Manifest:
         "kind": "Deployment",
         "metadata": metadata(inputs, inputs.name, _COMPONENT, commit),
         "spec": {
-            "replicas": workload.replicas,
+            "replicas": 0 if workload.paused else workload.replicas,
             "revisionHistoryLimit": 1,
             "selector": {"matchLabels": selector(inputs)},
             "template": {
                 "metadata": {
                     "labels": object_labels(inputs, _COMPONENT),
                     # Pods read environment Secrets only when they start: a changed value must change the template.
-                    "annotations": {**commit, _ENVIRONMENT_ANNOTATION: _environment_digest(inputs)},
+                    "annotations": {**commit, ENVIRONMENT_ANNOTATION: _environment_digest(inputs)},
                 },
                 "spec": pod,
             },

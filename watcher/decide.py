@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from provisioner.desired import stack_inputs
+from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import (
     EngineInterrupted,
     EngineKilled,
@@ -22,8 +22,8 @@ from provisioner.errors import (
 from provisioner.review_app import Spec, parse
 from provisioner.settings import Settings
 from stacks import naming
-from stacks.inputs import TLS, StackInputs
-from watcher.cluster import Object
+from stacks.inputs import TLS, Build, StackInputs
+from watcher.cluster import Object, section
 from watcher.conditions import job_state
 from watcher.journal import Entry
 
@@ -77,6 +77,11 @@ class View:
     def claimed(self) -> bool:
         """Whether our finalizer is on it."""
         return naming.FINALIZER in self.review_app["metadata"].get("finalizers", [])
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody asked for it not to run."""
+        return section(self.review_app, "metadata", "annotations").get(naming.PAUSED_ANNOTATION) == "true"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,15 +184,26 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
     if view.holder not in {None, view.name}:
         raise refuse_second(view, view.holder)
     previous = view.entry.inputs if view.entry and view.entry.inputs.stack == stack else None
-    job = find_job(view.jobs, naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash))
-    state = job_state(job)
-    deployed = previous is not None and previous.workload.replicas > 0 and previous.workload.commit == spec.commit_hash
+    build = _wanted_build(view, spec, settings, previous)
+    running = previous.workload if previous and previous.workload.replicas else None
+    deployed = running is not None and (running.commit, running.image) == (spec.commit_hash, build.image)
+    built = deployed or job_state(find_job(view.jobs, build.job_name)) == "succeeded"
     tls = view.tls or (previous.route.tls if previous else None)
-    inputs = stack_inputs(spec, settings, previous=previous, built=deployed or state == "succeeded", tls=tls)
-    if previous and previous.build and previous.build.commit == spec.commit_hash and state != "failed":
-        # A commit is built once: new settings or a freshly signed address are no reason to build it again.
-        inputs = inputs.model_copy(update={"build": previous.build})
-    return inputs
+    return stack_inputs(spec, settings, previous=previous, built=built, tls=tls, build=build, paused=view.paused)
+
+
+def _wanted_build(view: View, spec: Spec, settings: Settings, previous: StackInputs | None) -> Build:
+    """Return the build of the spec's commit: the one that is known, unless it failed or another attempt is asked for.
+
+    A commit is built once: new settings or a freshly signed address are no reason to build it again.
+    """
+    known = previous.build if previous and previous.build and previous.build.commit == spec.commit_hash else None
+    token = section(view.review_app, "metadata", "annotations").get(naming.REBUILD_ANNOTATION)
+    # Somebody who takes the annotation away asks for nothing.
+    attempt = naming.attempt(token) if token else known.attempt if known else ""
+    if known and known.attempt == attempt and job_state(find_job(view.jobs, known.job_name)) != "failed":
+        return known
+    return wanted_build(spec, settings, attempt)
 
 
 def refuse_second(view: View, holder: str | None) -> SpecRefused:

@@ -14,13 +14,13 @@ from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
 from stacks import route, workload
 from stacks.inputs import Build, StackInputs
-from watcher.cluster import Object, section
+from watcher.cluster import Object, entries, section
 from watcher.conditions import commit_pods, find_condition, is_retried, job_pods, job_state, trouble
 from watcher.decide import View, find_job
 
 _MESSAGE_LIMIT = 2_000
 # Reasons that tell of the way things go; every other one is a warning.
-_EXPECTED = {"Accepted", "Available", "Building", "Built", "Deleting", "Ready", "Starting", "Updating"}
+_EXPECTED = {"Accepted", "Available", "Building", "Built", "Deleting", "Paused", "Ready", "Starting", "Updating"}
 _SILENT = {"NotAccepted", "NotBuilt"}
 
 
@@ -106,7 +106,7 @@ def _built(view: View, build: Build | None) -> _Finding:
     inputs = view.entry.inputs if view.entry else None
     job = find_job(view.jobs, build.job_name)
     state = job_state(job)
-    if state == "succeeded" or (inputs and inputs.workload.commit == build.commit and inputs.workload.replicas):
+    if state == "succeeded" or (inputs and inputs.workload.replicas and _runs(inputs, build)):
         return _Finding("Built", "True", "Built", f"commit {commit} is built as {build.image}")
     found = trouble(job_pods(view.pods, build.job_name))
     if job is not None and state == "failed":
@@ -121,10 +121,22 @@ def _built(view: View, build: Build | None) -> _Finding:
     return _Finding("Built", "Unknown", "Building", f"commit {commit} is being built by Job {build.job_name}")
 
 
+def _runs(inputs: StackInputs, build: Build) -> bool:
+    """Whether what is deployed came out of this build."""
+    return (inputs.workload.commit, inputs.workload.image) == (build.commit, build.image)
+
+
+def _paused(view: View, kind: Literal["Available", "Ready"]) -> _Finding:
+    message = f"no Pod of it runs until it is resumed: reviewapp resume {view.name}"
+    return _Finding(kind, "False", "Paused", message)
+
+
 def _available(view: View, inputs: StackInputs | None) -> _Finding:
     """Say whether any version answers; if none does, why."""
     if inputs is None:
         return _Finding("Available", "False", "NotAccepted", "nothing is deployed")
+    if inputs.workload.paused:
+        return _paused(view, "Available")
     if not inputs.workload.replicas:
         return _Finding("Available", "False", "NotBuilt", "there is no image to run yet")
     running = section(view.deployment or {}, "status")
@@ -148,6 +160,8 @@ def _ready(
         return _Finding("Ready", "False", "Deleting", deleting)
     if error is not None:
         return _Finding("Ready", "False", error.reason, str(error))
+    if inputs and inputs.workload.paused:
+        return _paused(view, "Ready")
     for finding in findings:
         if finding.status != "True":
             return _Finding("Ready", "False", finding.reason, finding.message)
@@ -161,12 +175,19 @@ def _ready(
 
 
 def _is_current(deployment: Object | None, inputs: StackInputs) -> bool:
-    """Whether the Deployment has the commit and environment that were last asked for.
+    """Whether the Deployment has the commit, environment and image that were last asked for.
 
     An update can still be under way, and news of one that has ended can still be on its way to us.
     """
-    wanted: dict[str, str] = section(workload.deployment(inputs), "spec", "template", "metadata", "annotations")
-    return wanted.items() <= section(deployment or {}, "spec", "template", "metadata", "annotations").items()
+    wanted, found = (section(item or {}, "spec", "template") for item in (workload.deployment(inputs), deployment))
+    annotations: dict[str, str] = section(wanted, "metadata", "annotations")
+    return annotations.items() <= section(found, "metadata", "annotations").items() and (
+        _images(wanted) == _images(found)
+    )
+
+
+def _images(template: Object) -> list[str]:
+    return [container["image"] for container in entries(template, "spec", "containers")]
 
 
 def _rolled_out(deployment: Object | None) -> bool:
@@ -188,6 +209,8 @@ def _rolled_out(deployment: Object | None) -> bool:
 def _app_status(view: View, inputs: StackInputs | None, built: _Finding, error: ReviewAppError | None) -> str:
     if view.deleting:
         return "deleting"
+    if inputs and inputs.workload.paused:
+        return "paused"
     if inputs and inputs.workload.replicas:
         return "deployed"
     return "error" if built.status == "False" or isinstance(error, SpecRefused) else "building"

@@ -61,7 +61,9 @@ def test_names_and_scope_are_those_of_the_old_operator() -> None:
 def test_printer_columns() -> None:
     columns = version()["additionalPrinterColumns"]
     shown = [column["name"] for column in columns if not column.get("priority")]
-    assert shown == ["Repo", "Branch", "PR", "Status", "URL", "Age"]
+    assert shown == ["Repo", "Branch", "PR", "Status", "Ready", "URL", "Age"]
+    wide = [column["name"] for column in columns if column.get("priority")]
+    assert wide == ["Reason", "Build", "Commit", "Namespace", "Stack"]
     known = all_nodes()
     for column in columns:
         if not column["jsonPath"].startswith((".metadata", ".status.conditions[")):

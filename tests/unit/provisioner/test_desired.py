@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from provisioner.desired import stack_inputs, wanted_image
+from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import SpecRefused
 from provisioner.settings import Settings
 from stacks.inputs import TLS, Build, StackInputs
+from stacks.review_app import manifests
 from tests import samples
 
 NEXT_COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -150,8 +151,41 @@ class TestNamespace:
         assert inputs(settings=settings, config={"namespace": "reviewapp-system"}).namespace == "reviewapp-system"
 
 
-def test_the_wanted_image_is_that_of_the_commit() -> None:
-    assert wanted_image(samples.spec(), SETTINGS) == build_of(inputs()).image
+class TestAttempt:
+    def test_the_first_one_leaves_no_trace_in_names(self) -> None:
+        assert wanted_build(samples.spec(), SETTINGS) == build_of(inputs())
+
+    def test_a_further_one_has_a_job_and_an_image_of_its_own(self) -> None:
+        again = wanted_build(samples.spec(), SETTINGS, "kdwpz")
+        assert (again.job_name, again.attempt) == ("shop-42--8a1f0e3c5b-kdwpz", "kdwpz")
+        assert again.image == "registry.example.com/apps/acme/shop:42-8a1f0e3c5b7d-kdwpz"
+
+    def test_what_runs_is_what_it_pushed(self) -> None:
+        again = wanted_build(samples.spec(), SETTINGS, "kdwpz")
+        first = inputs(built=True)
+        building = stack_inputs(samples.spec(), SETTINGS, previous=first, built=False, tls=None, build=again)
+        assert building.workload == first.workload
+        built = stack_inputs(samples.spec(), SETTINGS, previous=building, built=True, tls=None, build=again)
+        assert built.workload.image == again.image
+
+    def test_what_was_written_down_before_there_were_any_is_read(self) -> None:
+        old = inputs(built=True).model_dump(mode="json")
+        del old["build"]["attempt"]
+        del old["workload"]["paused"]
+        assert StackInputs.model_validate(old) == inputs(built=True)
+
+
+class TestPaused:
+    @pytest.mark.parametrize("built", [False, True])
+    def test_it_runs_no_pod_and_stays_deployed(self, built: bool) -> None:
+        running = inputs(built=True)
+        spec = samples.spec(commitHash=NEXT_COMMIT)
+        paused = stack_inputs(spec, SETTINGS, previous=running, built=built, tls=None, paused=True)
+        assert (paused.workload.replicas, paused.workload.paused) == (1, True)
+        (deployed,) = (manifest for manifest in manifests(paused) if manifest["kind"] == "Deployment")
+        assert deployed["spec"]["replicas"] == 0
+        resumed = stack_inputs(spec, SETTINGS, previous=paused, built=built, tls=None)
+        assert resumed == inputs(running, built=built, commitHash=NEXT_COMMIT)
 
 
 def test_the_build_takes_the_installations_settings() -> None:
@@ -167,7 +201,9 @@ def test_the_build_takes_the_installations_settings() -> None:
         build_timeout_seconds=60,
         build_retries=1,
     )
-    assert build_of(inputs(settings=settings)).model_dump(exclude={"job_name", "commit", "image", "tarball_url"}) == {
+    assert build_of(inputs(settings=settings)).model_dump(
+        exclude={"job_name", "commit", "attempt", "image", "tarball_url"}
+    ) == {
         "namespace": "reviewapp-builds",
         "registry_insecure": True,
         "push_secret_name": "kaniko-docker",

@@ -80,6 +80,9 @@ def test_there_is_room_for_what_is_added_to_an_app_name(repository: str, pr: str
     assert DNS_LABEL.fullmatch(job)
     assert job.startswith(f"{app}--{commit[:7].lower()}")
     assert len(f"{job}-abcde") <= 63
+    again = naming.build_job_name(app, "8a1f0e3c5b7d", naming.attempt(commit))
+    assert re.fullmatch(f"{app}--8a1f0e3c5b-[a-z]{{5}}", again)
+    assert len(f"{again}-abcde") <= 63
 
 
 @given(names, numbers, names, numbers, commits)
@@ -89,7 +92,8 @@ def test_parts_of_one_app_are_never_another_app_or_its_part(
     assume((one.lower(), one_pr) != (other.lower(), other_pr))
 
     def all_names(app: str) -> set[str]:
-        return {app, naming.part_name(app, "env"), naming.part_name(app, "tls"), naming.build_job_name(app, commit)}
+        parts = {naming.part_name(app, "env"), naming.part_name(app, "tls"), naming.build_job_name(app, commit)}
+        return {app, *parts, naming.build_job_name(app, commit, naming.attempt(one))}
 
     assert not all_names(naming.app_name(one, one_pr)) & all_names(naming.app_name(other, other_pr))
 
@@ -112,6 +116,14 @@ def test_an_image_reference_is_one(owner: str, repository: str, pr: str, commit:
     assert reference.endswith(f":{pr}-{commit[:12].lower()}")
 
 
+def test_each_attempt_has_names_of_its_own() -> None:
+    attempts = {naming.attempt(token) for token in ("1", "2", "2026-01-01T00:00:00Z", "\ud800", "x" * 10_000)}
+    assert len(attempts) == 5
+    image = naming.image_reference("registry.example.com", "acme", "shop", "42", "a" * 40, naming.attempt("1"))
+    assert IMAGE.fullmatch(image)
+    assert image == f"registry.example.com/acme/shop:42-aaaaaaaaaaaa-{naming.attempt('1')}"
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -132,4 +144,5 @@ def test_plain_names_read_as_the_pull_request(name: str, expected: str) -> None:
 def test_a_name_is_the_same_for_ever() -> None:
     # Objects of running apps are found by these: a change here orphans them.
     assert naming.slug("shop.web") == "shop-web-10694239"
+    assert naming.attempt("1") == "ksxtt"
     assert naming.app_name("a" * 100, "42") == "a" * 27 + "-28165978-42"

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import EngineFailed, EngineKilled, ReviewAppError
-from tests.unit.watcher.views import FIRST, SECOND, SETTINGS, entry, inputs, job, review_app
+from provisioner.review_app import parse
+from stacks import naming
+from stacks.inputs import StackInputs
+from tests.unit.watcher.views import FIRST, SECOND, SETTINGS, entry, inputs, job, review_app, spec
 from watcher.cluster import Object
 from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
 
@@ -92,6 +96,96 @@ def test_new_settings_build_no_commit_again() -> None:
     other = SETTINGS.model_copy(update={"builder_image": "another", "build_retries": 0})
     view = View(review_app(), entry=entry("applied", inputs(built=True)))
     assert decide(view, other, NOW) == Nothing()
+
+
+def test_a_commit_that_is_pushed_to_another_registry_by_new_settings_runs_where_it_was_pushed() -> None:
+    other = SETTINGS.model_copy(update={"registry": "another:5000"})
+    view = View(review_app(), entry=entry("applied", inputs(built=True)))
+    assert decide(view, other, NOW) == Nothing()
+    built = View(review_app(), jobs=[job(condition="Complete")], entry=entry("applied", inputs()))
+    workload = applied(decide(built, other, NOW)).inputs.workload
+    assert (workload.replicas, workload.image) == (1, inputs().workload.image)
+
+
+AGAIN = {naming.REBUILD_ANNOTATION: "once more"}
+ATTEMPT = naming.attempt("once more")
+
+
+@pytest.mark.parametrize("condition", [None, "Complete", "Failed"], ids=["gone", "succeeded", "failed"])
+def test_a_rebuild_is_a_new_build_of_the_same_commit_while_the_old_image_runs_on(condition: str | None) -> None:
+    running = inputs(built=True)
+    jobs = [job(condition=condition)] if condition else []
+    action = applied(next_of(review_app(annotations=AGAIN), jobs, entry=entry("applied", running)))
+    assert action.inputs.workload == running.workload
+    assert action.inputs.build
+    assert (action.inputs.build.commit, action.inputs.build.attempt) == (FIRST, ATTEMPT)
+    assert action.inputs.build.image != running.workload.image
+
+
+def rebuilt(built: bool) -> StackInputs:
+    again = wanted_build(parse(spec()), SETTINGS, ATTEMPT)
+    previous = inputs(built=True)
+    return stack_inputs(parse(spec()), SETTINGS, previous=previous, built=built, tls=None, build=again)
+
+
+def test_a_rebuild_is_deployed_when_its_own_job_has_succeeded() -> None:
+    item, building = review_app(annotations=AGAIN), entry("applied", rebuilt(built=False))
+    first = job(condition="Complete")
+    assert next_of(item, [first, job(attempt=ATTEMPT)], entry=building) == Nothing()
+    action = applied(next_of(item, [job(condition="Complete", attempt=ATTEMPT)], entry=building))
+    assert action.inputs == rebuilt(built=True)
+    assert action.inputs.workload.image.endswith(f"-{ATTEMPT}")
+
+
+def test_a_rebuild_happens_once() -> None:
+    done = entry("applied", rebuilt(built=True))
+    assert next_of(review_app(annotations=AGAIN), entry=done) == Nothing()
+    # Whoever takes the annotation away asks for nothing.
+    assert next_of(review_app(), entry=done) == Nothing()
+    failed = [job(condition="Failed", attempt=ATTEMPT)]
+    assert next_of(review_app(annotations=AGAIN), failed, entry=entry("applied", rebuilt(built=False))) == Nothing()
+
+
+def test_a_failed_rebuild_can_be_rebuilt() -> None:
+    item = review_app(annotations={naming.REBUILD_ANNOTATION: "and again"})
+    failed = [job(condition="Failed", attempt=ATTEMPT)]
+    action = applied(next_of(item, failed, entry=entry("applied", rebuilt(built=False))))
+    assert action.inputs.build
+    assert action.inputs.build.attempt == naming.attempt("and again")
+
+
+def test_a_rebuild_takes_the_freshest_address() -> None:
+    item = review_app(annotations=AGAIN, tarballUrl="https://example.com/a.tar.gz?signature=new")
+    action = applied(next_of(item, entry=entry("applied", inputs(built=True))))
+    assert action.inputs.build
+    assert action.inputs.build.tarball_url.endswith("signature=new")
+
+
+PAUSED = {naming.PAUSED_ANNOTATION: "true"}
+
+
+def test_a_pause_changes_nothing_but_that_no_pod_runs() -> None:
+    running = inputs(built=True)
+    action = applied(next_of(review_app(annotations=PAUSED), entry=entry("applied", running)))
+    still = running.workload.model_copy(update={"paused": True})
+    assert action.inputs == running.model_copy(update={"workload": still})
+    assert next_of(review_app(annotations=PAUSED), entry=entry("applied", action.inputs)) == Nothing()
+    assert applied(next_of(review_app(), entry=entry("applied", action.inputs))).inputs == running
+
+
+def test_builds_go_on_during_a_pause() -> None:
+    item = review_app(annotations=PAUSED, commitHash=SECOND)
+    building = applied(next_of(item, entry=entry("applied", inputs(built=True)))).inputs
+    assert building.build
+    assert building.build.commit == SECOND
+    built = applied(next_of(item, [job(SECOND, condition="Complete")], entry=entry("applied", building))).inputs
+    assert (built.workload.commit, built.workload.replicas, built.workload.paused) == (SECOND, 1, True)
+
+
+@pytest.mark.parametrize("value", ["", "false", "True", "1"])
+def test_a_pause_is_spelled_true(value: str) -> None:
+    item = review_app(annotations={naming.PAUSED_ANNOTATION: value})
+    assert next_of(item, entry=entry("applied", inputs(built=True))) == Nothing()
 
 
 def test_a_changed_config_is_applied_without_a_build() -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import ForeignObject, Refusal, SpecRefused
-from provisioner.review_app import Condition, Status
+from provisioner.review_app import Condition, Status, parse
+from stacks.inputs import StackInputs
 from tests.unit.watcher.views import (
     FIRST,
     SECOND,
+    SETTINGS,
     app_pod,
     build_pod,
     deployment,
@@ -18,6 +21,7 @@ from tests.unit.watcher.views import (
     inputs,
     job,
     review_app,
+    spec,
 )
 from watcher.decide import View
 from watcher.status import changes, status
@@ -85,6 +89,73 @@ def test_the_new_version_is_not_ready_before_the_deployment_has_it() -> None:
         review_app(commitHash=SECOND), entry=entry("applied", declared), deployment=deployment(declared=declared)
     )
     assert said(status(new, NOW))["Ready"] == ("True", "Ready")
+
+
+def rebuilding(built: bool) -> StackInputs:
+    again = wanted_build(parse(spec()), SETTINGS, "kdwpz")
+    previous = inputs(built=True)
+    return stack_inputs(parse(spec()), SETTINGS, previous=previous, built=built, tls=None, build=again)
+
+
+def test_a_rebuild_is_a_build_like_any_other() -> None:
+    item = review_app()
+    first = View(item, entry=entry("applied", inputs(built=True)), deployment=deployment())
+    item["status"] = status(first, NOW).model_dump(mode="json", by_alias=True)
+    view = View(
+        item, entry=entry("applied", rebuilding(built=False)), jobs=[job(attempt="kdwpz")], deployment=deployment()
+    )
+    found = status(view, NOW + 60)
+    assert said(found)["Built"] == ("Unknown", "Building")
+    assert said(found)["Ready"] == ("False", "Building")
+    assert said(found)["Available"] == ("True", "Available")
+    assert (found.build_job_name, found.build_started_at) == ("shop-42--aaaaaaaaaa-kdwpz", NOW + 60)
+
+
+def test_a_rebuild_is_ready_only_when_the_deployment_has_its_image() -> None:
+    declared = rebuilding(built=True)
+    old = View(review_app(), entry=entry("applied", declared), deployment=deployment())
+    assert said(status(old, NOW))["Ready"] == ("False", "Updating")
+    new = View(review_app(), entry=entry("applied", declared), deployment=deployment(declared=declared))
+    assert said(status(new, NOW))["Ready"] == ("True", "Ready")
+
+
+def paused(built: bool) -> StackInputs:
+    return stack_inputs(parse(spec()), SETTINGS, previous=None, built=built, tls=None, paused=True)
+
+
+def test_a_paused_one_says_so_and_how_it_goes_on() -> None:
+    declared = paused(built=True)
+    view = View(
+        review_app(),
+        entry=entry("applied", declared),
+        deployment=deployment(available=0, updated=0, replicas=0, declared=declared),
+    )
+    found = status(view, NOW)
+    assert (found.app_status, found.build_status) == ("paused", "success")
+    assert said(found) == {
+        "Accepted": ("True", "Accepted"),
+        "Built": ("True", "Built"),
+        "Available": ("False", "Paused"),
+        "Ready": ("False", "Paused"),
+    }
+    assert "reviewapp resume acme-shop-42" in condition(found, "Ready").message
+    events = list(changes(Status(), found))
+    assert [event.type for event in events if event.reason == "Paused"] == ["Normal"]
+
+
+def test_a_paused_one_is_built_all_the_same() -> None:
+    found = status(View(review_app(), entry=entry("applied", paused(built=False)), jobs=[job()]), NOW)
+    assert (found.app_status, found.build_status) == ("paused", "building")
+    assert said(found)["Ready"] == ("False", "Paused")
+
+
+def test_a_resumed_one_is_ready_only_when_a_pod_answers() -> None:
+    resumed = View(
+        review_app(),
+        entry=entry("applied", inputs(built=True)),
+        deployment=deployment(available=0, updated=0, replicas=0, declared=paused(built=True)),
+    )
+    assert said(status(resumed, NOW))["Ready"] == ("False", "Starting")
 
 
 def test_a_failed_build_says_which_container_and_its_last_lines() -> None:

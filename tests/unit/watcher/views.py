@@ -32,10 +32,14 @@ def spec(**changes: Any) -> dict[str, Any]:
     return copy.deepcopy(SPEC) | changes
 
 
-def review_app(claimed: bool = True, deleting: bool = False, **changes: Any) -> Object:
+def review_app(
+    claimed: bool = True, deleting: bool = False, annotations: dict[str, str] | None = None, **changes: Any
+) -> Object:
     metadata: dict[str, Any] = {"name": "acme-shop-42", "uid": "u", "generation": 1, "resourceVersion": "1"}
     if claimed:
         metadata["finalizers"] = [naming.FINALIZER]
+    if annotations:
+        metadata["annotations"] = annotations
     if deleting:
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     return {"apiVersion": f"{naming.GROUP}/v1", "kind": "ReviewApp", "metadata": metadata, "spec": spec(**changes)}
@@ -51,9 +55,9 @@ def entry(phase: Phase, declared: StackInputs) -> Entry:
     return Entry("acme-shop-42", phase, declared, ("review-shop", "reviewapp-builds"), "host")
 
 
-def job(commit: str = FIRST, condition: str | None = None, reason: str = "") -> Object:
+def job(commit: str = FIRST, condition: str | None = None, reason: str = "", attempt: str = "") -> Object:
     status = {"conditions": [{"type": condition, "status": "True", "reason": reason}]} if condition else {}
-    name = naming.build_job_name("shop-42", commit)
+    name = naming.build_job_name("shop-42", commit, attempt)
     return {"metadata": {"name": name, "namespace": "reviewapp-builds"}, "status": status}
 
 
