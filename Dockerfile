@@ -1,8 +1,9 @@
 # syntax=docker/dockerfile:1
 
-# Two images of one file:
+# Three images of one file:
 #   docker build --target watcher --tag <registry>/watcher:0.1.0 .
 #   docker build --target unpack --tag <registry>/unpack:0.1.0 .
+#   docker build --target ci --tag <registry>/ci:0.1.0 .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 
@@ -67,6 +68,26 @@ USER 1000:1000
 ENTRYPOINT ["python", "-m", "builder.unpack"]
 
 
+# What CI jobs run: submit, comment and close, with git beside them, and no engine.
+FROM ${PYTHON_IMAGE} AS ci
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates git \
+    && rm -rf /var/lib/apt/lists/*
+ENV PATH=/opt/reviewapp/bin:$PATH PYTHONPATH=/opt/reviewapp/source PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=watcher-libraries /opt/reviewapp /opt/reviewapp
+COPY stacks /opt/reviewapp/source/stacks
+COPY provisioner /opt/reviewapp/source/provisioner
+COPY bot /opt/reviewapp/source/bot
+COPY watcher /opt/reviewapp/source/watcher
+RUN python -m compileall -q /opt/reviewapp/source \
+    && printf '#!/bin/sh\nexec python -m watcher "$@"\n' > /usr/local/bin/reviewapp \
+    && chmod 755 /usr/local/bin/reviewapp
+USER 10001:10001
+# Runners start a shell of their own in it.
+CMD ["reviewapp", "--help"]
+
+
 FROM ${PYTHON_IMAGE} AS watcher
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -79,6 +100,7 @@ COPY --from=engine /engine/pulumi /engine/pulumi-resource-kubernetes /usr/local/
 COPY --from=watcher-libraries /opt/reviewapp /opt/reviewapp
 COPY stacks /opt/reviewapp/source/stacks
 COPY provisioner /opt/reviewapp/source/provisioner
+COPY bot /opt/reviewapp/source/bot
 COPY watcher /opt/reviewapp/source/watcher
 RUN python -m compileall -q /opt/reviewapp/source \
     && printf '#!/bin/sh\nexec python -m watcher "$@"\n' > /usr/local/bin/reviewapp \

@@ -47,7 +47,7 @@ def test_what_runs_here_is_what_is_locked(name: str) -> None:
 
 def test_images_carry_the_projects_version() -> None:
     tags = re.findall(r"--tag \S+:(\S+)", DOCKERFILE)
-    assert tags == [PROJECT["version"]] * 2
+    assert tags == [PROJECT["version"]] * 3
     assert Settings.model_fields["unpack_image"].default.endswith(f":{PROJECT['version']}")
 
 
