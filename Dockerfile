@@ -74,6 +74,8 @@ FROM ${PYTHON_IMAGE} AS ci
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates git \
     && rm -rf /var/lib/apt/lists/*
+# The checkout of a CI job is another user's: the runner's, who made it.
+RUN git config --system --add safe.directory '*'
 ENV PATH=/opt/reviewapp/bin:$PATH PYTHONPATH=/opt/reviewapp/source PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=watcher-libraries /opt/reviewapp /opt/reviewapp
 COPY stacks /opt/reviewapp/source/stacks
