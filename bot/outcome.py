@@ -31,6 +31,11 @@ def outcome(status: Status, commit: str, generation: int) -> Outcome:
     return "failed" if _holds(status, "Built", "False") else "waiting"
 
 
+def failed_job(status: Status, commit: str) -> str | None:
+    """Return the build Job of a commit, if it is the newest one and has failed."""
+    return status.build_job_name if status.build_commit == commit and _holds(status, "Built", "False") else None
+
+
 def standing(status: Status) -> Condition | None:
     """Return the condition that sums all up: `Ready`, whose reason and message are those of what stands in the way."""
     return find(status, "Ready")

@@ -24,13 +24,14 @@ from bot.config import FILE, ignored_by, read_config
 from bot.credentials import comments_of
 from bot.forge import publish
 from bot.job import Forge, Job, owner_and_name, read_job, review_app_name
+from bot.outcome import failed_job
 from bot.untrusted import logged
 from bot.upload import tarball_key, to_bucket, to_url
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec, Status, parse
 from watcher.cluster import REVIEW_APPS, Cluster, Object, section
 from watcher.progress import Waiting, say, tell_retries, uploading
-from watcher.submission import PullRequest, TooLate, deleting
+from watcher.submission import PullRequest, TooLate, Written, deleting
 from watcher.submission import close as delete_review_app
 from watcher.submission import submit as write_review_app
 from watcher.waiting import until_gone, until_ready
@@ -122,9 +123,17 @@ def submit(
                         to_url(packed, upload_url, progress)
                     else:
                         to_bucket(packed, place, key, s3_endpoint_url, progress)
-        generation = _write(cluster, name, spec, timeout)
+        done, review_app = _write(cluster, name, spec, timeout)
+        say(f"ReviewApp {name} {done}: commit {commit[:12]} of {owner}/{repo}#{number}")
         if wait:
-            typer.echo(until_ready(cluster, name, spec.commit_hash, generation, timeout))
+            generation = review_app["metadata"]["generation"]
+            # None but that of a build that failed before, and is tried once more.
+            old = failed_job(Status.read(review_app.get("status")), commit) if done == "built once more" else None
+
+            def is_current(status: Status) -> bool:
+                return old is None or status.build_job_name != old
+
+            typer.echo(until_ready(cluster, name, commit, generation, timeout, is_current))
 
 
 def close(
@@ -235,15 +244,13 @@ def _pack(source: Checkout, commit: str, prefix: str, target: Path) -> Path:
     return target
 
 
-def _write(cluster: Cluster, name: str, spec: Spec, seconds: float) -> int:
-    """Make or change the ReviewApp, and return its generation; one that is on its way out is waited for first."""
+def _write(cluster: Cluster, name: str, spec: Spec, seconds: float) -> tuple[Written, Object]:
+    """Make or change the ReviewApp; one that is on its way out is waited for first."""
     deadline = time.monotonic() + seconds
     while (written := write_review_app(cluster, name, spec)) is None:
         say(f"ReviewApp {name} is still being deleted")
         until_gone(cluster, name, deadline - time.monotonic())
-    done, review_app = written
-    say(f"ReviewApp {name} {done}: commit {spec.commit_hash[:12]} of {spec.repo_owner}/{spec.repo}#{spec.pr}")
-    return review_app["metadata"]["generation"]
+    return written
 
 
 def _report(name: str, review_app: Object | None, preview: str | None) -> Report:

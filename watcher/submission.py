@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Literal
 
 import stamina
 
+from bot.outcome import failed_job
 from provisioner.errors import ClusterUnreachable, ReviewAppError
-from provisioner.review_app import Spec
+from provisioner.review_app import Spec, Status
+from stacks.naming import REBUILD_ANNOTATION
 from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, ResourceVersionGone, section
 
 _ATTEMPTS = 10
@@ -27,7 +30,7 @@ _WATCH_SECONDS = 60.0
 _PASSING = {409, 429, 500, 502, 503, 504}
 _IDENTITY = ("repoOwner", "repo", "pr")
 
-Written = Literal["created", "changed", "as it was"]
+Written = Literal["created", "changed", "as it was", "built once more"]
 
 
 class NameTaken(ReviewAppError):
@@ -66,7 +69,8 @@ def deleting(review_app: Object) -> bool:
 def submit(cluster: Cluster, name: str, spec: Spec) -> tuple[Written, Object] | None:
     """Make the ReviewApp ask for `spec`; return what was done and the ReviewApp, or None if it must go first.
 
-    A ReviewApp that is on its way out stays so: wait until it is gone (`follow`), and submit again.
+    A ReviewApp that is on its way out stays so: wait until it is gone (`follow`), and submit again. One that asks for
+    the same already is left as it is, but that a build of it which has failed is tried once more.
 
     Raises:
         NameTaken: the name is that of another pull request's ReviewApp.
@@ -85,8 +89,13 @@ def submit(cluster: Cluster, name: str, spec: Spec) -> tuple[Written, Object] | 
         changed = _change(cluster, name, spec)
         if deleting(changed) or changed["metadata"]["uid"] != found["metadata"]["uid"]:
             raise _Moved("it is on its way out: try again")
-        same = changed["metadata"]["generation"] == found["metadata"]["generation"]
-        return ("as it was" if same else "changed"), changed
+        if changed["metadata"]["generation"] != found["metadata"]["generation"]:
+            return "changed", changed
+        if failed_job(Status.read(found.get("status")), spec.commit_hash):
+            annotation = {"metadata": {"annotations": {REBUILD_ANNOTATION: uuid.uuid4().hex}}}
+            cluster.patch(REVIEW_APPS, None, name, annotation)
+            return "built once more", found
+        return "as it was", changed
 
     return once()
 

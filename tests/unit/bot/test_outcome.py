@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.outcome import outcome, standing
+from bot.outcome import failed_job, outcome, standing
 from provisioner.review_app import Status
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -48,6 +48,13 @@ def status(commit: str | None = COMMIT, generation: int | None = 3, **conditions
 )
 def test_outcome(found: Status, expected: str) -> None:
     assert outcome(found, COMMIT, 3) == expected
+
+
+def test_the_job_of_a_build_that_failed() -> None:
+    failed = status(Accepted="True", Built="False", Ready="False").model_copy(update={"build_job_name": "first"})
+    assert failed_job(failed, COMMIT) == "first"
+    assert failed_job(failed, OTHER) is None
+    assert failed_job(status(Built="True"), COMMIT) is None
 
 
 def test_what_sums_it_up() -> None:

@@ -19,6 +19,7 @@ import stamina
 from kubernetes.client import Configuration
 
 from provisioner.errors import ReviewAppError
+from stacks.naming import REBUILD_ANNOTATION
 from tests import samples
 from watcher.cluster import ApiRefused, Cluster, Object
 from watcher.submission import NameTaken, PullRequest, TooLate, close, follow, submit
@@ -112,6 +113,9 @@ class StandIn:
         if method == "PATCH":
             self.patches.append(body)
             before = copy.deepcopy(self.item["spec"])
+            if isinstance(body, dict):
+                self.item["metadata"] |= body["metadata"]
+                return 200, self.item
             for operation in body:
                 assert operation["op"] == "add"
                 _, top, field = operation["path"].split("/")
@@ -164,6 +168,26 @@ def test_the_same_again_changes_nothing(server: StandIn) -> None:
     written = submit(server.cluster, NAME, samples.spec())
     assert written
     assert written[0] == "as it was"
+
+
+def test_the_same_again_after_a_failed_build_builds_it_once_more(server: StandIn) -> None:
+    submit(server.cluster, NAME, samples.spec())
+    assert server.item
+    commit = samples.spec().commit_hash
+    failed = {"type": "Built", "status": "False", "reason": "BuildFailed", "message": "m", "observedGeneration": 1}
+    failed["lastTransitionTime"] = "2026-11-25T00:00:00Z"
+    server.item["status"] = {"buildCommit": commit, "buildJobName": "j", "conditions": [failed]}
+    annotations: list[str] = []
+    for _ in range(2):
+        written = submit(server.cluster, NAME, samples.spec())
+        assert written
+        assert written[0] == "built once more"
+        annotations.append(server.item["metadata"]["annotations"][REBUILD_ANNOTATION])
+    assert len(set(annotations)) == 2
+    # Another commit is built anyway.
+    written = submit(server.cluster, NAME, samples.spec(commitHash="b" * 40))
+    assert written
+    assert written[0] == "changed"
 
 
 def test_another_pull_requests_name_is_refused(server: StandIn) -> None:
