@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 import yaml
@@ -31,6 +32,9 @@ _NAMESPACE = "reviewapp-system"
 _TOKEN_SECONDS = 24 * 3600
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
+_OTHERS_SECONDS = 1800.0
+# A watcher that outlived its test would go on with the cluster, and keep the next one waiting.
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class Installation:
@@ -42,10 +46,12 @@ class Installation:
         self.log = folder / "watcher.log"
         self.url = ""
         """Address of the running watcher's health and metrics."""
+        self._lock: TextIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def install(self) -> None:
-        """Apply what `deploy/` has, save the watcher's own Deployment."""
+        """Apply what `deploy/` has, save the watcher's own Deployment; first wait for other installations to end."""
+        self._wait_for_others()
         with Step("install the CRD, namespaces and RBAC"):
             for name in ("crd", "namespaces", "rbac"):
                 _kubectl(
@@ -86,8 +92,9 @@ class Installation:
         environment["KUBECONFIG"] = str(self._kubeconfig())
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "watcher", "watch", "--port", str(port)]
-        with self.log.open("ab") as log, _only_watcher() as lock:
+        command = [*_DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
+        lock = self._wait_for_others()
+        with self.log.open("ab") as log:
             process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY, pass_fds=(lock,))
         deadline = time.monotonic() + _START_SECONDS
         while not _is_ready(self.url):
@@ -96,6 +103,29 @@ class Installation:
                 fail(f"the watcher did not start:\n{_last_lines(self.log)}", f"see {self.log}")
             time.sleep(0.05)
         return process
+
+    def _wait_for_others(self) -> int:
+        """Wait until no other process works with an installation; two would bring the same ReviewApps to two states.
+
+        Returns the descriptor of a lock, held until this process and all watchers that were given it have ended.
+        """
+        if self._lock is None:
+            STATE.mkdir(parents=True, exist_ok=True)
+            self._lock = (STATE / "watcher.lock").open("a+")
+            if not _is_locked(self._lock):
+                with Step("wait for another demo, test or benchmark to end") as step:
+                    deadline = time.monotonic() + _OTHERS_SECONDS
+                    while not _is_locked(self._lock):
+                        self._lock.seek(0)
+                        holder = self._lock.read().strip()
+                        step.progress(f"process {holder}")
+                        if time.monotonic() > deadline:
+                            fail(f"process {holder} still runs, or a watcher that it started", "see whether it hangs")
+                        time.sleep(0.2)
+            self._lock.truncate(0)
+            self._lock.write(f"{os.getpid()}\n")
+            self._lock.flush()
+        return self._lock.fileno()
 
     def _kubeconfig(self) -> Path:
         """Write a kubeconfig with a token of the watcher's service account."""
@@ -110,20 +140,13 @@ class Installation:
         return file
 
 
-@contextmanager
-def _only_watcher() -> Generator[int]:
-    """Wait until no other checkout's watcher runs; two would bring the same ReviewApps to two states.
-
-    Yields the descriptor of a lock, for the watcher to hold as long as it lives.
-    """
-    STATE.mkdir(parents=True, exist_ok=True)
-    with (STATE / "watcher.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with Step("wait for the watcher of another demo, test or benchmark to end"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
+def _is_locked(file: TextIO) -> bool:
+    """Lock a file for this process, unless another has it; return whether it is ours."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _free_port() -> int:
