@@ -23,19 +23,17 @@ from provisioner.warm_up import warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
-from watcher.certificate import WildcardCertificate
-from watcher.cluster import DEPLOYMENTS, JOBS, PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
+from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
-from watcher.informers import Informer
 from watcher.journal import Entry, Journal, Phase, StackHeld
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
+from watcher.observation import Observation
 from watcher.queue import WorkQueue
 from watcher.status import changes, status
 from watcher.sweep import refuse_foreign, sweep
 
 _log = structlog.get_logger()
-_SYNC_SECONDS = 60.0
 _RESYNC_SECONDS = 600.0
 _SWEEP_AGAIN_SECONDS = 0.5
 
@@ -52,16 +50,8 @@ class Controller:
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
         self._released: dict[str, str] = {}
-        self._review_apps = Informer(cluster, REVIEW_APPS, self._review_app_changed)
-        self._jobs, self._deployments, self._pods = (
-            Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
-            for resource in (JOBS, DEPLOYMENTS, PODS)
-        )
-        self.informers = [self._review_apps, self._jobs, self._deployments, self._pods]
-        self._certificate: WildcardCertificate | None = None
-        if settings.tls_secret:
-            self._certificate = WildcardCertificate(cluster, settings.tls_secret, self._certificate_changed)
-            self.informers.append(self._certificate.informer)
+        self._observation = Observation(cluster, settings.tls_secret, self._queue.add, self._part_changed)
+        self.informers = self._observation.informers
         self._workers = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}") for slot in range(settings.workers)
         ]
@@ -78,15 +68,7 @@ class Controller:
             ReviewAppError: the cluster does not answer, or a list did not come in time.
         """
         self._journal.load()
-        for informer in self.informers:
-            informer.start()
-        for informer in self.informers:
-            if not informer.wait_synced(_SYNC_SECONDS):
-                raise ReviewAppError(
-                    f"no list of {informer.resource.plural} within {_SYNC_SECONDS:g} s: see the log above"
-                )
-        if self._certificate:
-            self._certificate.warn_if_missing()
+        self._observation.start()
         for entry in self._journal.all():
             self._queue.add(entry.review_app)
         warm_up()
@@ -95,22 +77,14 @@ class Controller:
 
     def stop(self) -> None:
         """End running engines gracefully, let the workers finish what they hold, and return."""
-        for informer in self.informers:
-            informer.stop()
+        self._observation.stop()
         self._queue.close()
         self._stacks.stop()
         for worker in self._workers:
             worker.join()
 
-    def _review_app_changed(self, item: Object) -> None:
-        self._queue.add(item["metadata"]["name"])
-
-    def _certificate_changed(self) -> None:
-        for item in self._review_apps.all():
-            self._review_app_changed(item)
-
-    def _part_changed(self, item: Object) -> None:
-        holder = self._journal.holder(item["metadata"]["labels"][naming.STACK_LABEL])
+    def _part_changed(self, stack: str) -> None:
+        holder = self._journal.holder(stack)
         if holder:
             self._queue.add(holder)
 
@@ -125,7 +99,7 @@ class Controller:
                 self._queue.done(name)
 
     def _reconcile(self, name: str, slot: int) -> None:
-        review_app = self._review_apps.get(name)
+        review_app = self._observation.review_app(name)
         if review_app is None:
             self._released.pop(name, None)
             self._failures.pop(name, None)
@@ -163,28 +137,14 @@ class Controller:
         self._queue.add_after(name, _RESYNC_SECONDS)
 
     def _view(self, review_app: Object) -> View:
-        name = review_app["metadata"]["name"]
-        entry = self._journal.get(name)
-        stack = _asked_stack(review_app) or (entry.inputs.stack if entry else None)
-        parts = entry.inputs.stack if entry else stack
-        deployments = self._deployments.labelled(parts) if parts else []
-        return View(
-            review_app=review_app,
-            entry=entry,
-            holder=self._journal.holder(stack) if stack else None,
-            jobs=self._jobs.labelled(parts) if parts else [],
-            deployment=deployments[0] if deployments else None,
-            pods=self._pods.labelled(parts) if parts else [],
-            tls=self._certificate.get() if self._certificate else None,
-            failure=self._failures.get(name),
-        )
+        return self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
 
     def _claim(self, review_app: Object) -> None:
         metadata = review_app["metadata"]
         finalizers = [*metadata.get("finalizers", []), naming.FINALIZER]
         # With its version, so that another's finalizer written meanwhile is not lost.
         body = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
-        self._review_apps.remember(self._cluster.patch(REVIEW_APPS, None, metadata["name"], body))
+        self._observation.remember(self._cluster.patch(REVIEW_APPS, None, metadata["name"], body))
         self._queue.add(metadata["name"])
 
     def _apply(self, view: View, action: Apply, slot: int) -> ReviewAppError | None:
@@ -196,12 +156,12 @@ class Controller:
         name = view.name
         try:
             refuse_foreign(self._cluster, action.inputs)
-            if action.unfinished:
+            if action.unfinished and action.unfinished != action.inputs:
                 self._finish(action.unfinished, slot)
             entry = self._note(view, action.inputs, "applying")
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
-            result = self._count("up", self._stacks.up(action.inputs, slot))
+            result = self._update(action, slot)
             self._note(view, action.inputs, "applied")
         except EngineInterrupted:
             raise
@@ -216,6 +176,11 @@ class Controller:
         self._failures.pop(name, None)
         _log.info("updated", review_app=name, stack=action.inputs.stack, **_figures(result))
         return None
+
+    def _update(self, action: Apply, slot: int) -> UpdateResult:
+        if action.unfinished == action.inputs:
+            return self._count("recover", self._stacks.recover(action.inputs, slot, self._is_dead))
+        return self._count("up", self._stacks.up(action.inputs, slot))
 
     def _finish(self, unfinished: StackInputs, slot: int) -> None:
         """Finish an update that was cut off, so that the state knows every object that it made.
@@ -264,13 +229,14 @@ class Controller:
             _log.info("destroyed", review_app=name, stack=action.stack, **_figures(result))
         left = sweep(self._cluster, action.stack, action.namespaces)
         return left + [
-            f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self._pods.labelled(action.stack)
+            f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            for pod in self._observation.pods(action.stack)
         ]
 
     def _release(self, review_app: Object) -> None:
         name, uid = review_app["metadata"]["name"], review_app["metadata"]["uid"]
         # As last seen: a status that we wrote meanwhile has made it another version.
-        metadata = section(self._review_apps.get(name) or {}, "metadata")
+        metadata = section(self._observation.review_app(name) or {}, "metadata")
         finalizers: list[str] = metadata.get("finalizers", [])
         if metadata.get("uid") != uid or naming.FINALIZER not in finalizers:
             return
@@ -285,9 +251,9 @@ class Controller:
         self._failures.pop(name, None)
         if self._journal.get(name):
             self._journal.remove(name)
-        for item in self._review_apps.all():
-            if stack and _asked_stack(item) == stack and item["metadata"]["name"] != name:
-                self._queue.add(item["metadata"]["name"])
+        for other in self._observation.asking_for(stack) if stack else ():
+            if other != name:
+                self._queue.add(other)
 
     def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
         ENGINE_SECONDS.labels(operation).observe(result.seconds)
@@ -323,7 +289,7 @@ class Controller:
             if refused.status == 404:
                 return
             raise
-        self._review_apps.remember(answer)
+        self._observation.remember(answer)
         review_app["status"] = answer["status"]
         for event in changes(old, new):
             record(self._cluster, review_app, event)
@@ -331,12 +297,3 @@ class Controller:
 
 def _figures(result: UpdateResult) -> dict[str, Any]:
     return {"changes": dict(result.changes), "seconds": round(result.seconds, 2), "engine_runs": result.engine_runs}
-
-
-def _asked_stack(review_app: Object) -> str | None:
-    """Return the name of the stack that a ReviewApp asks for, where its spec names one at all."""
-    spec = section(review_app, "spec")
-    owner, repository, pull_request = (spec.get(key) for key in ("repoOwner", "repo", "pr"))
-    if owner and repository and pull_request:
-        return naming.stack_name(owner, repository, pull_request)
-    return None

@@ -1,0 +1,120 @@
+"""The local view of all that a ReviewApp's next step depends on, kept current by informers. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from provisioner.errors import ReviewAppError
+from stacks import naming
+from watcher.certificate import WildcardCertificate
+from watcher.cluster import DEPLOYMENTS, JOBS, PODS, REVIEW_APPS, Cluster, Object, section
+from watcher.decide import Failure, View
+from watcher.informers import Informer
+from watcher.journal import Journal
+
+_SYNC_SECONDS = 60.0
+
+
+class Observation:
+    """ReviewApps, the parts of their stacks, and the wildcard certificate, as last seen.
+
+    Args:
+        cluster: where to look.
+        tls_secret: the wildcard certificate's Secret as namespace/name, if there is to be one.
+        on_review_app: called with the name of each ReviewApp to look at.
+        on_part: called with the name of each stack of which a part has changed.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        tls_secret: str | None,
+        on_review_app: Callable[[str], None],
+        on_part: Callable[[str], None],
+    ) -> None:
+        self._on_review_app = on_review_app
+        self._on_part = on_part
+        self._review_apps = Informer(cluster, REVIEW_APPS, self._review_app_changed)
+        self._jobs, self._deployments, self._pods = (
+            Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
+            for resource in (JOBS, DEPLOYMENTS, PODS)
+        )
+        self.informers = [self._review_apps, self._jobs, self._deployments, self._pods]
+        self._certificate: WildcardCertificate | None = None
+        if tls_secret:
+            self._certificate = WildcardCertificate(cluster, tls_secret, self._certificate_changed)
+            self.informers.append(self._certificate.informer)
+
+    def start(self) -> None:
+        """Start all informers, and wait until each has seen everything once.
+
+        Raises:
+            ReviewAppError: a list did not come in time.
+        """
+        for informer in self.informers:
+            informer.start()
+        for informer in self.informers:
+            if not informer.wait_synced(_SYNC_SECONDS):
+                raise ReviewAppError(
+                    f"no list of {informer.resource.plural} within {_SYNC_SECONDS:g} s: see the log above"
+                )
+        if self._certificate:
+            self._certificate.warn_if_missing()
+
+    def stop(self) -> None:
+        """Ask all informers to end."""
+        for informer in self.informers:
+            informer.stop()
+
+    def review_app(self, name: str) -> Object | None:
+        """Return a ReviewApp."""
+        return self._review_apps.get(name)
+
+    def asking_for(self, stack: str) -> list[str]:
+        """Return the names of the ReviewApps that ask for this stack; but for one of them, in vain."""
+        return [item["metadata"]["name"] for item in self._review_apps.all() if asked_stack(item) == stack]
+
+    def remember(self, review_app: Object) -> None:
+        """Take in what a write of ours answered, so that the next look sees it."""
+        self._review_apps.remember(review_app)
+
+    def pods(self, stack: str) -> list[Object]:
+        """Return all Pods of a stack, of builds and of the app."""
+        return self._pods.labelled(stack)
+
+    def view(self, review_app: Object, journal: Journal, failure: Failure | None) -> View:
+        """Return all that is known of a ReviewApp."""
+        name = review_app["metadata"]["name"]
+        entry = journal.get(name)
+        stack = asked_stack(review_app) or (entry.inputs.stack if entry else None)
+        parts = entry.inputs.stack if entry else stack
+        deployments = self._deployments.labelled(parts) if parts else []
+        return View(
+            review_app=review_app,
+            entry=entry,
+            holder=journal.holder(stack) if stack else None,
+            jobs=self._jobs.labelled(parts) if parts else [],
+            deployment=deployments[0] if deployments else None,
+            pods=self._pods.labelled(parts) if parts else [],
+            tls=self._certificate.get() if self._certificate else None,
+            failure=failure,
+        )
+
+    def _review_app_changed(self, item: Object) -> None:
+        self._on_review_app(item["metadata"]["name"])
+
+    def _part_changed(self, item: Object) -> None:
+        self._on_part(item["metadata"]["labels"][naming.STACK_LABEL])
+
+    def _certificate_changed(self) -> None:
+        for item in self._review_apps.all():
+            self._review_app_changed(item)
+
+
+def asked_stack(review_app: Object) -> str | None:
+    """Return the name of the stack that a ReviewApp asks for, where its spec names one at all."""
+    spec = section(review_app, "spec")
+    owner, repository, pull_request = (spec.get(key) for key in ("repoOwner", "repo", "pr"))
+    if owner and repository and pull_request:
+        return naming.stack_name(owner, repository, pull_request)
+    return None
