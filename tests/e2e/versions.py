@@ -1,0 +1,54 @@
+"""Versions of the sample app by what they do: the commits that the tests open and push."""
+
+from __future__ import annotations
+
+import os
+
+from dev.target import BASE_IMAGE
+
+# Its page of the environment is written at each start, to a folder that is its own.
+_TELLING = {
+    "Dockerfile": """FROM {base}
+COPY start.sh /start.sh
+COPY www /www
+RUN mkdir -m 0777 /site
+USER 1000
+CMD ["sh", "/start.sh"]
+""",
+    "start.sh": """trap 'kill $server; exit 0' TERM
+cp /www/* /site
+env > /site/environment
+httpd -f -p 8080 -h /site &
+server=$!
+wait $server
+""",
+}
+
+_FILES: dict[str, dict[str, str]] = {
+    "first": {},
+    "second": {},
+    "third": {},
+    "telling": _TELLING,
+    "telling again": _TELLING,
+    "broken": {"Dockerfile": "FROM {base}\nRUN echo the reason is here >&2 && exit 7\n"},
+    "crashing": {"Dockerfile": 'FROM {base}\nCMD ["sh", "-c", "echo there is no database >&2; exit 3"]\n'},
+    # Long enough to build that the watcher can be killed and started again meanwhile.
+    "slow": {
+        "Dockerfile": """FROM {base}
+RUN sleep 3
+COPY start.sh /start.sh
+COPY www /www
+CMD ["sh", "/start.sh"]
+"""
+    },
+    "endless": {"Dockerfile": "FROM {base}\nRUN sleep 600\n"},
+}
+
+
+def files() -> dict[str, dict[str, str]]:
+    """Return, by the name of a version, the files that it has other than the sample app."""
+    base = os.environ[BASE_IMAGE]
+    return {
+        version: {path: content.replace("{base}", base) for path, content in changed.items()}
+        for version, changed in _FILES.items()
+    }
