@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bot.outcome import outcome, standing
 from bot.untrusted import logged
 from provisioner.errors import ReviewAppError
@@ -17,7 +19,14 @@ class CommitFailed(ReviewAppError):
     reason = "CommitFailed"
 
 
-def until_ready(cluster: Cluster, name: str, commit: str, generation: int, seconds: float) -> str:
+def until_ready(
+    cluster: Cluster,
+    name: str,
+    commit: str,
+    generation: int,
+    seconds: float,
+    is_current: Callable[[Status], bool] = lambda _: True,
+) -> str:
     """Wait until a commit answers, and return where.
 
     Args:
@@ -26,6 +35,7 @@ def until_ready(cluster: Cluster, name: str, commit: str, generation: int, secon
         commit: that is waited for.
         generation: the ReviewApp's since it asks for that commit.
         seconds: how long.
+        is_current: whether a status is of what was asked for, where commit and generation don't tell.
 
     Raises:
         CommitFailed: it never will.
@@ -37,8 +47,8 @@ def until_ready(cluster: Cluster, name: str, commit: str, generation: int, secon
         try:
             for item in follow(cluster, name, seconds):
                 status = _status_of(item, name)
-                state = outcome(status, commit, generation)
-                if (status.observed_generation or 0) >= generation:
+                state = outcome(status, commit, generation) if is_current(status) else "waiting"
+                if (status.observed_generation or 0) >= generation and is_current(status):
                     _tell(waiting, status, told)
                     now = standing(status)
                 if state == "failed":
