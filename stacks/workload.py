@@ -13,15 +13,15 @@ from stacks.secrets import environment_secret_name
 
 CONTAINER = "app"
 MIGRATE_CONTAINER = "migrate"
+COMPONENT = "app"
+"""Value of `naming.COMPONENT_LABEL` on what is not the build's."""
 ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
 """Annotation of Pods with a digest of the environment: with it, whoever guesses a value could check the guess."""
-
-_COMPONENT = "app"
 
 
 def selector(inputs: StackInputs) -> dict[str, str]:
     """Return the labels that tell this app's Pods from all others, its build Pods included."""
-    return {naming.STACK_LABEL: inputs.stack, naming.COMPONENT_LABEL: _COMPONENT}
+    return {naming.STACK_LABEL: inputs.stack, naming.COMPONENT_LABEL: COMPONENT}
 
 
 def deployment(inputs: StackInputs) -> Manifest:
@@ -50,14 +50,14 @@ def deployment(inputs: StackInputs) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(inputs, inputs.name, _COMPONENT, commit),
+        "metadata": metadata(inputs, inputs.name, COMPONENT, commit),
         "spec": {
             "replicas": 0 if workload.paused else workload.replicas,
             "revisionHistoryLimit": 1,
             "selector": {"matchLabels": selector(inputs)},
             "template": {
                 "metadata": {
-                    "labels": object_labels(inputs, _COMPONENT),
+                    "labels": object_labels(inputs, COMPONENT),
                     # Pods read environment Secrets only when they start: a changed value must change the template.
                     "annotations": {**commit, ENVIRONMENT_ANNOTATION: _environment_digest(inputs)},
                 },
@@ -72,7 +72,7 @@ def service(inputs: StackInputs) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(inputs, inputs.name, _COMPONENT),
+        "metadata": metadata(inputs, inputs.name, COMPONENT),
         "spec": {
             "selector": selector(inputs),
             "ports": [{"name": "http", "port": 80, "targetPort": inputs.workload.port, "protocol": "TCP"}],

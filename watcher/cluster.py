@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -89,6 +90,7 @@ SERVICES = Resource("v1", "Service", "services")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
 DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 JOBS = Resource("batch/v1", "Job", "jobs")
 INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 
@@ -146,6 +148,24 @@ class Cluster:
         """Return what the API server answers for a path that is no object, such as a log or a Service's page."""
         with self._request("GET", path) as response:
             return response.data.decode(errors="replace")
+
+    def lines(self, path: str, query: dict[str, str | None], seconds: float) -> Generator[str]:
+        """Yield each line of an answer as it comes, such as a log that is followed, for `seconds` at most."""
+        deadline = time.monotonic() + seconds
+        try:
+            with self._request("GET", path, query=query, read_seconds=seconds) as response:
+                try:
+                    for line in _lines(response, also_unfinished=True):
+                        yield line.decode(errors="replace")
+                        if time.monotonic() >= deadline:
+                            return
+                finally:
+                    # One that is left before its end can't serve another request.
+                    response.close()
+        except ClusterUnreachable:
+            # Silent until the deadline, as a log may be.
+            if time.monotonic() < deadline:
+                raise
 
     def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """Create an object."""
@@ -205,7 +225,7 @@ class Cluster:
         silence = min(_WATCH_READ_SECONDS, seconds + _CONNECT_SECONDS)
         with self._request("GET", resource.path(namespace), query=query, read_seconds=silence) as response:
             try:
-                for line in _lines(response):
+                for line in filter(None, _lines(response)):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         raise _refused(event["object"].get("code", 500), event["object"])
@@ -256,11 +276,13 @@ class Cluster:
             raise ClusterUnreachable(f"{method} {path}: {getattr(error, 'reason', None) or error}") from error
 
 
-def _lines(response: Any) -> Iterator[bytes]:
+def _lines(response: Any, *, also_unfinished: bool = False) -> Iterator[bytes]:
     pending = b""
     for chunk in response.stream(amt=None, decode_content=False):
         *lines, pending = (pending + chunk).split(b"\n")
-        yield from (line for line in lines if line)
+        yield from lines
+    if pending and also_unfinished:
+        yield pending
 
 
 def _refused(status: int, answer: bytes | Object) -> ReviewAppError:
