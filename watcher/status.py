@@ -20,7 +20,9 @@ from watcher.decide import View, find_job
 
 _MESSAGE_LIMIT = 2_000
 # Reasons that tell of the way things go; every other one is a warning.
-_EXPECTED = {"Accepted", "Available", "Building", "Built", "Deleting", "Paused", "Ready", "Starting", "Updating"}
+_EXPECTED = {
+    *("Accepted", "Available", "Building", "Built", "Deleting", "Paused", "Pausing", "Ready", "Starting", "Updating"),
+}
 _SILENT = {"NotAccepted", "NotBuilt"}
 
 
@@ -127,8 +129,16 @@ def _runs(inputs: StackInputs, build: Build) -> bool:
 
 
 def _paused(view: View, kind: Literal["Available", "Ready"]) -> _Finding:
+    if not _is_stopped(view.deployment):
+        return _Finding(kind, "False", "Pausing", "it is paused, and its Pods are being stopped")
     message = f"no Pod of it runs until it is resumed: reviewapp resume {view.name}"
     return _Finding(kind, "False", "Paused", message)
+
+
+def _is_stopped(deployment: Object | None) -> bool:
+    return deployment is None or not (
+        deployment["spec"].get("replicas", 1) or section(deployment, "status").get("replicas")
+    )
 
 
 def _available(view: View, inputs: StackInputs | None) -> _Finding:
@@ -209,7 +219,7 @@ def _rolled_out(deployment: Object | None) -> bool:
 def _app_status(view: View, inputs: StackInputs | None, built: _Finding, error: ReviewAppError | None) -> str:
     if view.deleting:
         return "deleting"
-    if inputs and inputs.workload.paused:
+    if inputs and inputs.workload.paused and _is_stopped(view.deployment):
         return "paused"
     if inputs and inputs.workload.replicas:
         return "deployed"

@@ -143,6 +143,15 @@ def test_a_paused_one_says_so_and_how_it_goes_on() -> None:
     assert [event.type for event in events if event.reason == "Paused"] == ["Normal"]
 
 
+@pytest.mark.parametrize("replicas", [0, 1], ids=["its Pod goes", "its Deployment is as before"])
+def test_it_is_paused_only_when_its_pods_are_gone(replicas: int) -> None:
+    declared = paused(built=True)
+    before = deployment(declared=declared if replicas == 0 else inputs(built=True))
+    found = status(View(review_app(), entry=entry("applied", declared), deployment=before), NOW)
+    assert found.app_status == "deployed"
+    assert said(found)["Ready"] == ("False", "Pausing")
+
+
 def test_a_paused_one_is_built_all_the_same() -> None:
     found = status(View(review_app(), entry=entry("applied", paused(built=False)), jobs=[job()]), NOW)
     assert (found.app_status, found.build_status) == ("paused", "building")
