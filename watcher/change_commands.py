@@ -22,7 +22,7 @@ from watcher.waiting import until_gone, until_ready
 
 _TOO_LATE = 3
 
-Timeout = Annotated[float, typer.Option(help="How long --wait waits, in seconds.", min=1)]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="How long --wait waits, at most.", min=1)]
 UntilReady = Annotated[bool, typer.Option("--wait", help="Show how it goes until the app answers.")]
 
 

@@ -40,12 +40,12 @@ from watcher.tables import (
     print_table,
 )
 
-_HOUR = 3_600.0
+_HOUR = 3_600
 _LOG_SECONDS = 60.0
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How it is printed.")]
 Timeout = Annotated[
-    float, typer.Option(help="After how many seconds it ends, at the latest.", min=1, show_default="one hour")
+    float, typer.Option(metavar="SECONDS", help="How long --watch or --follow goes on, at most.", min=1)
 ]
 
 

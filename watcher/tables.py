@@ -14,7 +14,6 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bot.untrusted import printable
@@ -95,27 +94,32 @@ class TablePrinter:
             new = [self._header, *new]
             self._widths = [max(map(len, column)) for column in zip(*new, strict=True)]
         for row in new:
-            padded = [*map(str.ljust, row[:-1], self._widths), row[-1]]
-            typer.echo(_GAP.join(padded).rstrip())
+            typer.echo(_GAP.join(_padded(row, self._widths)).rstrip())
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: in colours on a terminal, else as plain text."""
     console = Console(highlight=False)
     if console.is_terminal:
+        # A line that is too long goes on in the next one: nothing is cut.
         console.print(coloured(header, rows), soft_wrap=True)
     else:
         TablePrinter(header).print(rows)
 
 
-def coloured(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def coloured(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Text:
     """Return a table for a terminal."""
-    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
-    for name in header:
-        table.add_column(name, no_wrap=True, overflow="ignore")
-    for row in rows:
-        table.add_row(*(Text(value, style=_style(value)) for value in row))
-    return table
+    new = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *new, strict=True)]
+    lines = [Text(_GAP.join(_padded(header, widths)).rstrip(), style="bold")]
+    for row in new:
+        cells = zip(row, _padded(row, widths), strict=True)
+        lines.append(Text(_GAP).join(Text(padded, style=_style(value)) for value, padded in cells))
+    return Text("\n").join(lines)
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [*map(str.ljust, row[:-1], widths), row[-1]]
 
 
 def _style(value: str) -> str:
