@@ -33,6 +33,7 @@ _TOKEN_SECONDS = 24 * 3600
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _OTHERS_SECONDS = 1800.0
+_GOING_SECONDS = 60.0
 # A watcher that outlived its test would go on with the cluster, and keep the next one waiting.
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
@@ -60,8 +61,15 @@ class Installation:
             _kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/reviewapps.reviewtron.k8s.revelry.co")
 
     def namespace(self, name: str) -> None:
-        """Make a namespace for apps, unless it is there."""
-        if self._cluster.get(NAMESPACES, None, name) is None:
+        """Make a namespace for apps, unless it is there; wait for one of that name that is just going."""
+        deadline = time.monotonic() + _GOING_SECONDS
+        while (found := self._cluster.get(NAMESPACES, None, name)) and "deletionTimestamp" in found["metadata"]:
+            if time.monotonic() > deadline:
+                fail(
+                    f"namespace {name} has been going for {_GOING_SECONDS:g} s", f"see `kubectl get ns {name} -o yaml`"
+                )
+            time.sleep(0.1)
+        if found is None:
             self._cluster.create(NAMESPACES, None, {"metadata": {"name": name}})
 
     @contextmanager
