@@ -19,8 +19,10 @@ from provisioner.settings import load
 from provisioner.stack import Stacks
 from watcher import health
 from watcher.bot_commands import close, comment, submit
+from watcher.change_commands import delete, pause, rebuild, resume
 from watcher.cluster import Cluster
 from watcher.controller import Controller
+from watcher.look_commands import events, logs, ls, open_app, show
 
 
 def main() -> None:
@@ -60,8 +62,21 @@ def watch(
     controller.stop()
 
 
+_DAILY = {
+    "ls": ls,
+    "show": show,
+    "logs": logs,
+    "events": events,
+    "open": open_app,
+    "rebuild": rebuild,
+    "pause": pause,
+    "resume": resume,
+    "delete": delete,
+}
+for _name, _command in _DAILY.items():
+    app.command(_name, rich_help_panel="Review apps")(_command)
 for _command in (submit, close, comment):
-    app.command()(_command)
+    app.command(rich_help_panel="For bots and CI jobs")(_command)
 
 
 def _configure_logs() -> None:
