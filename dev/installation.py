@@ -24,9 +24,8 @@ import yaml
 
 from dev.console import Step, fail
 from dev.paths import REPOSITORY, STATE
-from watcher.cluster import Cluster, Resource
+from watcher.cluster import NAMESPACES, Cluster
 
-NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 _SERVICE_ACCOUNT = "reviewapp"
 _NAMESPACE = "reviewapp-system"
 _TOKEN_SECONDS = 24 * 3600

@@ -85,6 +85,7 @@ class Resource:
 
 
 REVIEW_APPS = Resource(f"{GROUP}/v1", "ReviewApp", "reviewapps", namespaced=False)
+NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 SECRETS = Resource("v1", "Secret", "secrets")
 SERVICES = Resource("v1", "Service", "services")
 PODS = Resource("v1", "Pod", "pods")

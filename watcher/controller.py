@@ -15,7 +15,15 @@ from typing import Any
 
 import structlog
 
-from provisioner.errors import ApplyRefused, EngineFailed, EngineInterrupted, LockOwner, ReviewAppError
+from provisioner.errors import (
+    ApplyRefused,
+    EngineFailed,
+    EngineInterrupted,
+    EngineKilled,
+    EngineTimeout,
+    LockOwner,
+    ReviewAppError,
+)
 from provisioner.review_app import Status
 from provisioner.settings import Settings
 from provisioner.stack import Stacks, UpdateResult
@@ -29,9 +37,10 @@ from watcher.events import record
 from watcher.journal import Entry, Journal, Phase, StackHeld
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.observation import Observation
+from watcher.preconditions import refuse_foreign, require_namespaces
 from watcher.queue import WorkQueue
 from watcher.status import changes, status
-from watcher.sweep import refuse_foreign, sweep
+from watcher.sweep import sweep
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0
@@ -155,14 +164,17 @@ class Controller:
         """
         name = view.name
         try:
+            require_namespaces(self._cluster, action.inputs)
             refuse_foreign(self._cluster, action.inputs)
+            finished = True
             if action.unfinished and action.unfinished != action.inputs:
-                self._finish(action.unfinished, slot)
-            entry = self._note(view, action.inputs, "applying")
+                finished = self._finish(action.unfinished, slot)
+            # What was cut off may have left objects where the last inputs had them.
+            entry = self._note(view, action.inputs, "applying", and_before=True)
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
             result = self._update(action, slot)
-            self._note(view, action.inputs, "applied")
+            self._note(view, action.inputs, "applied", and_before=not finished)
         except EngineInterrupted:
             raise
         except StackHeld as held:
@@ -182,15 +194,18 @@ class Controller:
             return self._count("recover", self._stacks.recover(action.inputs, slot, self._is_dead))
         return self._count("up", self._stacks.up(action.inputs, slot))
 
-    def _finish(self, unfinished: StackInputs, slot: int) -> None:
-        """Finish an update that was cut off, so that the state knows every object that it made.
+    def _finish(self, unfinished: StackInputs, slot: int) -> bool:
+        """Finish an update that was cut off, so that the state knows every object that it made; return whether it does.
 
-        What the API server will not have is left to the new inputs, or to the sweep.
+        Where that can't be done, what it made is left to the new inputs, or to the sweep.
         """
         try:
+            require_namespaces(self._cluster, unfinished)
             self._count("recover", self._stacks.recover(unfinished, slot, self._is_dead))
-        except (ApplyRefused, EngineFailed) as error:
+        except (ApplyRefused, EngineFailed, EngineKilled, EngineTimeout) as error:
             _log.warning("not_finished", stack=unfinished.stack, error=str(error))
+            return False
+        return True
 
     def _delete(self, view: View, action: Destroy, slot: int) -> None:
         if not action.engine_done:
@@ -260,11 +275,10 @@ class Controller:
         ENGINE_RUNS.labels(operation).inc(result.engine_runs)
         return result
 
-    def _note(self, view: View, inputs: StackInputs, phase: Phase) -> Entry:
-        build_namespace = self._settings.build_namespace
-        known = view.entry.namespaces if view.entry else ()
-        # An update that was cut off may have left objects where the last inputs had them.
-        namespaces = {inputs.namespace, build_namespace, *(known if phase == "applying" else ())}
+    def _note(self, view: View, inputs: StackInputs, phase: Phase, *, and_before: bool) -> Entry:
+        """Write down what the stack is asked to declare, and where it may have objects now `and_before`."""
+        before = view.entry.namespaces if view.entry and and_before else ()
+        namespaces = {inputs.namespace, self._settings.build_namespace, *before}
         entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), socket.gethostname())
         self._journal.write(entry)
         return entry

@@ -120,7 +120,8 @@ def _built(view: View, build: Build | None) -> _Finding:
         return _Finding("Built", "Unknown", found.reason, f"the build of commit {commit} waits: {found.message}")
     if found and is_retried(job):
         return _Finding("Built", "Unknown", "Retrying", f"the build of commit {commit} is tried again: {found.message}")
-    return _Finding("Built", "Unknown", "Building", f"commit {commit} is being built by Job {build.job_name}")
+    verb = "is being" if job else "is going to be"
+    return _Finding("Built", "Unknown", "Building", f"commit {commit} {verb} built by Job {build.job_name}")
 
 
 def _runs(inputs: StackInputs, build: Build) -> bool:
