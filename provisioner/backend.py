@@ -165,19 +165,32 @@ class StackProject:
 
         `cancel` wants the stack to be there. Only of a file backend can we remove them ourselves.
         """
-        if not self.url.startswith("file://"):
+        if self._state is None:
             return False
-        root = Path(self.url.removeprefix("file://").partition("?")[0])
-        shutil.rmtree(root / ".pulumi" / "locks" / "organization" / PROJECT / self.stack, ignore_errors=True)
+        shutil.rmtree(self._state / "locks" / "organization" / PROJECT / self.stack, ignore_errors=True)
         return True
 
     def remove_folder(self) -> None:
-        """Remove the work folder, when the stack is no more."""
+        """Remove the work folder, when the stack is no more, and what the CLI never removes from a file backend."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._state is None:
+            return
+        self.remove_lock_files()
+        shutil.rmtree(self._state / "history" / PROJECT / self.stack, ignore_errors=True)
+        # Killed while it writes a checkpoint, it leaves a temporary file beside it.
+        for file in (self._state / "stacks" / PROJECT).glob(f"{self.stack}.json*"):
+            file.unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:
         return Path(self.workspace.work_dir)
+
+    @property
+    def _state(self) -> Path | None:
+        """The folder of a file backend; None of any other."""
+        if not self.url.startswith("file://"):
+            return None
+        return Path(self.url.removeprefix("file://").partition("?")[0]) / ".pulumi"
 
     def _run(self, *arguments: str) -> None:
         self.workspace.pulumi_command.run(list(arguments), self.workspace.work_dir, self.workspace.env_vars)
