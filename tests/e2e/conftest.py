@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from dev.installation import NAMESPACES, Installation
+from dev.installation import Installation
 from dev.paths import STATE
 from dev.sample import Sample
 from dev.target import BASE_IMAGE
@@ -23,7 +23,7 @@ from tests.e2e import versions
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
-from watcher.cluster import REVIEW_APPS, Cluster
+from watcher.cluster import NAMESPACES, REVIEW_APPS, Cluster
 
 TARBALLS = "reviewapp-e2e-tarballs"
 CERTIFICATES = "reviewapp-e2e-certificates"

@@ -1,0 +1,69 @@
+"""A tarball in S3, read with credentials that only the container has that fetches it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dev.cluster.layout import KUBECONFIG, NODE_ADDRESS
+from dev.sample import Sample
+from tests.e2e.pull_request import BUILDS, PullRequest
+from tests.e2e.watching import RunningWatcher
+from watcher.cluster import SECRETS, Cluster
+
+pytestmark = pytest.mark.cluster
+
+_SECRET = "e2e-tarballs"
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def endpoint() -> Generator[str]:
+    """Address of an S3 that Pods reach."""
+    if os.environ["KUBECONFIG"] != str(KUBECONFIG):
+        pytest.skip("the S3 server of this test runs on the local cluster's node: unset KUBECONFIG")
+    server = ThreadedMotoServer(ip_address=NODE_ADDRESS, port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def credentials(cluster: Cluster) -> Generator[str]:
+    cluster.create(SECRETS, BUILDS, {"metadata": {"name": _SECRET}, "stringData": _CREDENTIALS})
+    yield _SECRET
+    cluster.delete(SECRETS, BUILDS, _SECRET)
+
+
+def test_it_is_fetched_and_built(
+    endpoint: str,
+    credentials: str,
+    pull_request: PullRequest,
+    commits: dict[str, str],
+    sample: Sample,
+    watcher: RunningWatcher,
+) -> None:
+    commit = commits["first"]
+    s3 = boto3.client(  # pyright: ignore[reportUnknownMemberType]
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=_CREDENTIALS["AWS_DEFAULT_REGION"],
+    )
+    s3.create_bucket(Bucket="tarballs")
+    s3.put_object(Bucket="tarballs", Key=f"acme/shop/{commit}.tar.gz", Body=sample.tarball(commit))
+    assert watcher.stop() == 0
+    watcher.start(s3_endpoint_url=endpoint, tarball_secret_name=credentials)
+
+    pull_request.open(commit, tarballUrl=f"s3://tarballs/acme/shop/{commit}.tar.gz")
+    pull_request.until_ready(commit)
+    assert commit in (pull_request.page() or "")
+    pull_request.close()
+    pull_request.until_gone()
+    assert watcher.stop() == 0
