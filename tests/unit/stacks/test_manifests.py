@@ -126,6 +126,7 @@ class TestDeployment:
         assert container["image"] == "registry.example.com/apps/acme/shop:42-8a1f0e3c5b7d"
         assert container["ports"] == [{"name": "http", "containerPort": 5000}]
         assert container["readinessProbe"]["tcpSocket"] == {"port": 5000}
+        assert container["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
 
     def test_the_image_is_pulled_with_the_registry_secret(self) -> None:
         assert pod()["imagePullSecrets"] == [{"name": "harbor"}]
