@@ -82,11 +82,11 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
 def changes(old: Status, new: Status) -> Iterator[Event]:
     """Return an Event for each condition whose status or reason is another than before."""
     known = {entry.type: (entry.status, entry.reason) for entry in old.conditions}
-    told: set[str] = set()
+    # Ready repeats the reason of the condition that stands in its way, before or after that one: one Event tells it.
+    told = {entry.reason for entry in old.conditions}
     for entry in new.conditions:
         if known.get(entry.type) == (entry.status, entry.reason) or entry.reason in _SILENT | told:
             continue
-        # Ready repeats the reason of the condition that stands in its way: one Event tells it.
         told.add(entry.reason)
         yield Event("Normal" if entry.reason in _EXPECTED else "Warning", entry.reason, entry.message)
 
@@ -153,6 +153,8 @@ def _available(view: View, inputs: StackInputs | None) -> _Finding:
     running = section(view.deployment or {}, "status")
     if running.get("availableReplicas"):
         return _Finding("Available", "True", "Available", f"the app answers at {route.url(inputs)}")
+    if view.deleting:
+        return _Finding("Available", "False", "Deleting", "the app has ended")
     found = trouble(commit_pods(view.pods, inputs.workload.commit))
     if found:
         return _Finding("Available", "False", found.reason, found.message)

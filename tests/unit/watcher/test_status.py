@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -299,6 +300,18 @@ def test_a_deletion_says_what_it_waits_for() -> None:
     found = status(view, NOW, deleting="waiting until Pod a/b is gone")
     assert found.app_status == "deleting"
     assert said(found)["Ready"] == ("False", "Deleting")
+
+
+def test_a_deletion_is_one_event_whatever_ends_first() -> None:
+    item = review_app(deleting=True)
+    ready = status(View(item, entry=entry("applied", inputs(built=True)), deployment=deployment()), NOW)
+    view = View(item, entry=entry("destroying", inputs(built=True)), deployment=deployment())
+    begun = status(view, NOW, deleting="the stack is being destroyed")
+    item["status"] = begun.model_dump(mode="json", by_alias=True)
+    ended = status(dataclasses.replace(view, deployment=None), NOW, deleting="waiting")
+    assert said(ended)["Available"] == ("False", "Deleting")
+    assert [event.reason for event in changes(ready, begun)] == ["Deleting"]
+    assert list(changes(begun, ended)) == []
 
 
 def test_a_long_message_keeps_its_end() -> None:
