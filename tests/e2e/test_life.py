@@ -48,6 +48,7 @@ class Life:
     jobs_after_push: list[str] = dataclasses.field(default_factory=list[str])
     events_after_push: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
     kinds_before_close: set[str] = dataclasses.field(default_factory=set[str])
+    events_at_the_end: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
     left: list[str] = dataclasses.field(default_factory=list[str])
     secrets_left: list[str] = dataclasses.field(default_factory=list[str])
 
@@ -98,6 +99,7 @@ class Life:
         self.pull_request.close()
         self.pull_request.until_gone()
         self.left = self.pull_request.left()
+        self.events_at_the_end = self.pull_request.events()[len(self.events) + len(self.events_after_push) :]
         secrets, _ = cluster.list(SECRETS, self.pull_request.namespace)
         self.secrets_left = [secret["metadata"]["name"] for secret in secrets]
 
@@ -183,6 +185,7 @@ def test_after_a_push_only_the_new_build_is_there(life: Life) -> None:
 
 
 def test_at_its_end_nothing_is_left(life: Life) -> None:
+    assert life.events_at_the_end == [("Normal", "Deleting")]
     assert life.kinds_before_close == {"Secret", "Service", "Deployment", "Job", "Ingress", "Pod", "journal", "state"}
     assert life.left == []
     assert life.secrets_left == ["keys"]
