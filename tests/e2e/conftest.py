@@ -116,8 +116,9 @@ class Repository:
             pull_request.close()
         for pull_request in self.pull_requests:
             pull_request.until_gone()
-        assert [entry for pull_request in self.pull_requests for entry in pull_request.left()] == []
+        left = [entry for pull_request in self.pull_requests for entry in pull_request.left()]
         self.cluster.delete(NAMESPACES, None, self.namespace)
+        assert left == []
 
 
 @pytest.fixture(scope="session")
