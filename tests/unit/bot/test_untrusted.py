@@ -126,6 +126,7 @@ def test_inline_code_is_all_code_in_a_cell_of_a_table(text: str, most: int) -> N
 
 @given(PIECES)
 @example("\n```\n/merge\n")
+@example("a\n``\x1b[31m``\nb")
 def test_nothing_ends_a_code_block(text: str) -> None:
     block = code_block(text)
     assert content(f"before\n\n{block}\n\nafter") == {"paragraph_open", "inline", "text", "paragraph_close", "fence"}
