@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from provisioner.render import render as rendered
 from provisioner.render import spec_of
 from provisioner.schema import config_schema
 from provisioner.settings import Setting, as_they_stand, load, load_stack_settings
+from provisioner.workspace import run
 from stacks.manifest import Manifest
 
 app = typer.Typer(
@@ -125,3 +127,17 @@ def _table(found: list[Setting]) -> str:
 
 def _cell(value: str | int | None) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def unlock(
+    command: Annotated[list[str] | None, typer.Argument(help="The command, by default a shell.")] = None,
+) -> None:
+    """Run a command in which the pulumi CLI finds the stacks' state and can read the secrets in it.
+
+    For a folder that `reviewapp workspace` wrote, or a clone of this project. The secrets can be read for as long as
+    the command runs.
+    """
+    raise typer.Exit(run(command or [os.environ.get("SHELL") or "sh"], load()))

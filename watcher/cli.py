@@ -23,6 +23,7 @@ from watcher.change_commands import delete, pause, rebuild, resume
 from watcher.cluster import Cluster
 from watcher.controller import Controller
 from watcher.look_commands import events, logs, ls, open_app, show
+from watcher.stack_commands import workspace
 
 
 def main() -> None:
@@ -77,6 +78,7 @@ for _name, _command in _DAILY.items():
     app.command(_name, rich_help_panel="Review apps")(_command)
 for _command in (submit, close, comment):
     app.command(rich_help_panel="For bots and CI jobs")(_command)
+app.command()(workspace)
 
 
 def _configure_logs() -> None:
