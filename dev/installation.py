@@ -88,14 +88,18 @@ class Installation:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def start_watcher(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a watcher, wait until it is ready, and return its process."""
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Return this process's environment with the settings of a watcher that is started with these."""
         values = {
             "APP_DOMAIN": "review.example.com",
             "PASSPHRASE": "a passphrase for the demo only",
             "DATA_FOLDER": str(self.folder),
         } | settings
-        environment = os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
+        return os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
+
+    def start_watcher(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a watcher, wait until it is ready, and return its process."""
+        environment = self.environment(**settings)
         environment["KUBECONFIG"] = str(self._kubeconfig())
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"

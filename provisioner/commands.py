@@ -15,8 +15,8 @@ from provisioner import documents
 from provisioner.crd import custom_resource_definition
 from provisioner.errors import SpecRefused
 from provisioner.manifest_text import as_yaml
+from provisioner.render import read
 from provisioner.render import render as rendered
-from provisioner.render import spec_of
 from provisioner.schema import config_schema
 from provisioner.settings import Setting, as_they_stand, load, load_stack_settings
 from provisioner.workspace import run
@@ -87,8 +87,8 @@ def render(
         reading = documents.read(name)
         for document in reading.documents:
             try:
-                spec = spec_of(document.content)
-                manifests += rendered(spec, installation, built=built, show_secrets=show_secrets)
+                asked = read(document.content)
+                manifests += rendered(asked, installation, built=built, show_secrets=show_secrets)
             except SpecRefused as refused:
                 wrong += [f"{document.place}: {document.path}{refusal}" for refusal in refused.refusals]
         wrong += [f"{place}: {refusal}" for place, refusal in reading.refused]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, SecretStr
 
-from provisioner.desired import stack_inputs
+from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.refusals import MISSING, escaped, without_credentials
 from provisioner.review_app import KIND, VERSION, Spec, parse
 from provisioner.settings import StackSettings
+from stacks import naming
 from stacks.inputs import TLS
 from stacks.manifest import Manifest
-from stacks.naming import GROUP
+from stacks.naming import GROUP, PAUSED_ANNOTATION, REBUILD_ANNOTATION
 from stacks.review_app import manifests
 from stacks.secrets import tls_secret_name
 
@@ -27,8 +29,23 @@ _UNSEEN: Final = TLS(certificate=SecretStr(""), key=SecretStr(""))
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
-def spec_of(document: object) -> Spec:
-    """Return the validated spec of a ReviewApp, from the whole object as JSON has it.
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a ReviewApp asks for.
+
+    Attributes:
+        spec: its validated spec.
+        paused: whether its annotations ask for no Pod.
+        attempt: which further build of the commit its annotations ask for; empty for the first.
+    """
+
+    spec: Spec
+    paused: bool = False
+    attempt: str = ""
+
+
+def read(document: object) -> Asked:
+    """Return what a ReviewApp asks for, from the whole object as JSON has it.
 
     Raises:
         SpecRefused: it is no ReviewApp, or one that asks for what it can't have.
@@ -45,14 +62,15 @@ def spec_of(document: object) -> Spec:
         wrong.append(Refusal("spec", "", MISSING))
     if wrong:
         raise SpecRefused(wrong)
-    return parse(fields["spec"])
+    paused, token = (_annotation(fields, name) for name in (PAUSED_ANNOTATION, REBUILD_ANNOTATION))
+    return Asked(parse(fields["spec"]), paused == "true", naming.attempt(token) if token else "")
 
 
-def render(spec: Spec, settings: StackSettings, *, built: bool, show_secrets: bool) -> list[Manifest]:
+def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: bool) -> list[Manifest]:
     """Return every object that the stack declares, in its order.
 
     Args:
-        spec: what the ReviewApp asks for.
+        asked: what the ReviewApp asks for.
         settings: the installation's.
         built: whether it is as after its build's success, or as at first.
         show_secrets: whether the values of Secrets and the credentials in addresses are shown. Otherwise the result
@@ -61,14 +79,22 @@ def render(spec: Spec, settings: StackSettings, *, built: bool, show_secrets: bo
     Raises:
         SpecRefused: the spec asks for what this installation does not give.
     """
+    build = wanted_build(asked.spec, settings, asked.attempt)
     tls = _UNSEEN if settings.tls_secret else None
-    inputs = stack_inputs(spec, settings, previous=None, built=built, tls=tls)
+    inputs = stack_inputs(asked.spec, settings, previous=None, built=built, tls=tls, build=build, paused=asked.paused)
     declared = manifests(inputs if show_secrets else _masked(inputs))
     for manifest in declared:
         unseen = manifest["metadata"]["name"] == tls_secret_name(inputs)
         if manifest["kind"] == "Secret" and (unseen or not show_secrets):
             manifest["data"] = dict.fromkeys(manifest["data"], MASK)
     return declared
+
+
+def _annotation(review_app: dict[str, Any], name: str) -> str:
+    found: object = review_app
+    for step in ("metadata", "annotations", name):
+        found = cast("dict[str, object]", found).get(step) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _masked(part: _Part) -> _Part:

@@ -34,6 +34,11 @@ class RunningWatcher:
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that shares its settings."""
+        return self._installation.environment(**self._settings)
+
     def start(self, **settings: str) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary_folder))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from provisioner.errors import SpecRefused
 from provisioner.manifest_text import as_yaml
-from provisioner.render import MASK, render, spec_of
+from provisioner.render import MASK, Asked, read, render
 from provisioner.review_app import parse
 from provisioner.settings import StackSettings
 from provisioner.warm_up import FULL_INPUTS
@@ -40,7 +41,7 @@ def test_equal_input_gives_equal_text(
 ) -> None:
     again = json.loads(json.dumps(document))
     first, second = (
-        [as_yaml(manifest) for manifest in render(parse(spec), settings, built=built, show_secrets=show_secrets)]
+        [as_yaml(manifest) for manifest in render(Asked(parse(spec)), settings, built=built, show_secrets=show_secrets)]
         for spec in (document, again)
     )
     assert first == second
@@ -52,7 +53,7 @@ def test_every_object_says_whose_it_is_and_can_be_registered(
 ) -> None:
     spec = parse(document)
     stack = stack_name(spec.repo_owner, spec.repo, spec.pr)
-    manifests = render(spec, settings, built=built, show_secrets=show_secrets)
+    manifests = render(Asked(spec), settings, built=built, show_secrets=show_secrets)
     assert {manifest["kind"] for manifest in manifests} >= {"Secret", "Job", "Deployment", "Service", "Ingress"}
     for manifest in manifests:
         assert (manifest["apiVersion"], manifest["kind"]) in KINDS
@@ -74,7 +75,9 @@ def test_masked_output_does_not_depend_on_secrets(
     scheme, _, rest = address.partition("://")
     document["tarballUrl"] = f"{scheme}://one:two@{rest}?three"
     other["tarballUrl"] = f"{scheme}://{'x' * len(value)}@{rest}?{query}"
-    first, second = (render(parse(spec), settings, built=built, show_secrets=False) for spec in (document, other))
+    first, second = (
+        render(Asked(parse(spec)), settings, built=built, show_secrets=False) for spec in (document, other)
+    )
     assert first == second
 
 
@@ -83,11 +86,11 @@ def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
 
 
 def test_secrets_are_masked_unless_asked_for() -> None:
-    masked = secrets(render(samples.spec(), SETTINGS, built=False, show_secrets=False))
+    masked = secrets(render(Asked(samples.spec()), SETTINGS, built=False, show_secrets=False))
     certificate = {"tls.crt": MASK, "tls.key": MASK}
     assert masked == {"shop-42--env": {"ENV_ONE": MASK, "ENV_TWO": MASK}, "shop-42--tls": certificate}
     assert base64.b64decode(MASK, validate=True)
-    shown = secrets(render(samples.spec(), SETTINGS, built=False, show_secrets=True))
+    shown = secrets(render(Asked(samples.spec()), SETTINGS, built=False, show_secrets=True))
     decoded = {name: base64.b64decode(value).decode() for name, value in shown["shop-42--env"].items()}
     assert decoded == {"ENV_ONE": "value number one", "ENV_TWO": "1"}
     # Not even then: nobody here has it.
@@ -104,11 +107,24 @@ def test_every_secret_part_of_inputs_is_known_to_be_one() -> None:
 
 
 def test_built_it_has_a_replica_and_nothing_else_is_new() -> None:
-    first, built = (render(samples.spec(), SETTINGS, built=built, show_secrets=True) for built in (False, True))
+    first, built = (render(Asked(samples.spec()), SETTINGS, built=built, show_secrets=True) for built in (False, True))
     (deployment,) = (manifest for manifest in built if manifest["kind"] == "Deployment")
     assert deployment["spec"]["replicas"] == 1
     deployment["spec"]["replicas"] = 0
     assert first == built
+
+
+def test_annotations_count_too() -> None:
+    document = samples.review_app()
+    document["metadata"]["annotations"] = {f"{GROUP}/paused": "true", f"{GROUP}/rebuild": "now"}
+    declared = {m["kind"]: m for m in render(read(document), SETTINGS, built=True, show_secrets=False)}
+    assert declared["Deployment"]["spec"]["replicas"] == 0
+    assert re.fullmatch(r"shop-42--8a1f0e3c5b-[a-z]{5}", declared["Job"]["metadata"]["name"])
+
+
+@pytest.mark.parametrize("metadata", [None, [], "a", {"annotations": []}, {"annotations": {f"{GROUP}/rebuild": [1]}}])
+def test_odd_metadata_asks_for_nothing(metadata: object) -> None:
+    assert read(samples.review_app() | {"metadata": metadata}) == Asked(samples.spec())
 
 
 @pytest.mark.parametrize(
@@ -134,5 +150,5 @@ def test_built_it_has_a_replica_and_nothing_else_is_new() -> None:
 )
 def test_what_is_no_review_app_is_refused(document: object, message: str) -> None:
     with pytest.raises(SpecRefused) as caught:
-        spec_of(document)
+        read(document)
     assert str(caught.value) == message
