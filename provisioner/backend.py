@@ -6,9 +6,11 @@ and `engine/<slot>` (a PULUMI_HOME for each concurrent caller: the plugin and th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,9 @@ config:
 """Text of the `Pulumi.yaml` in each stack's work folder."""
 
 _STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+# https://github.com/pulumi/pulumi/blob/v3.274.1/pkg/backend/diy/stack_tags.go
+_TAGS_VERSION = 1
 
 # Credentials that the state backend or the key service needs, by the start of their variables' names.
 _CREDENTIALS: dict[str, tuple[str, ...]] = {
@@ -151,6 +156,18 @@ class StackProject:
         provider = str(self.workspace.secrets_provider)
         self._run("stack", "init", self.stack, "--no-select", "--secrets-provider", provider)
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Give the stack these tags and no others, in a file backend; in any other, leave them as they are.
+
+        There the CLI would have to run once for each tag.
+        """
+        if self._state is None:
+            return
+        file = self._state / "stacks" / PROJECT / f"{self.stack}.pulumi-tags"
+        temporary = file.with_suffix(".pulumi-tags.new")
+        temporary.write_text(json.dumps({"version": _TAGS_VERSION, "tags": dict(tags)}))
+        temporary.replace(file)
+
     def cancel(self) -> None:
         """Remove the locks of the stack, whoever holds them."""
         self._run("cancel", "--yes", "--stack", self.stack)
@@ -178,8 +195,9 @@ class StackProject:
         self.remove_lock_files()
         shutil.rmtree(self._state / "history" / PROJECT / self.stack, ignore_errors=True)
         # Killed while it writes a checkpoint, it leaves a temporary file beside it.
-        for file in (self._state / "stacks" / PROJECT).glob(f"{self.stack}.json*"):
-            file.unlink(missing_ok=True)
+        for kind in ("json", "pulumi-tags"):
+            for file in (self._state / "stacks" / PROJECT).glob(f"{self.stack}.{kind}*"):
+                file.unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:

@@ -7,6 +7,7 @@ from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
 from stacks import naming
 from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
+from stacks.route import url
 
 
 def stack_inputs(
@@ -51,6 +52,18 @@ def stack_inputs(
         route=route,
         build=build,
     )
+
+
+def stack_tags(spec: Spec, inputs: StackInputs) -> dict[str, str]:
+    """Return the stack's tags: whose it is, and what it runs or, before its first build has ended, is to run."""
+    return {
+        "owner": spec.repo_owner,
+        "repo": spec.repo,
+        "pull-request": spec.pr,
+        "branch": spec.branch,
+        "commit": inputs.workload.commit,
+        "url": url(inputs),
+    }
 
 
 def _check_namespace(config: Config, settings: StackSettings) -> None:

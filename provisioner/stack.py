@@ -18,7 +18,7 @@ from pulumi import automation
 from provisioner import processes
 from provisioner.backend import Backend, StackProject
 from provisioner.engine import CommandFailed
-from provisioner.errors import EngineError, EngineTimeout, LockOwner, StackLocked, StackNotFound
+from provisioner.errors import EngineError, EngineFailed, EngineTimeout, LockOwner, StackLocked, StackNotFound
 from provisioner.event_stream import EventStream
 from provisioner.failures import classify
 from stacks import review_app
@@ -81,6 +81,17 @@ class Stacks:
                 made: finish it by `recover`, or by `up` with the same inputs, before a `destroy` or other inputs.
         """
         return self._measured(lambda: self._up(inputs, slot))
+
+    def tag(self, stack: str, tags: Mapping[str, str], slot: int) -> None:
+        """Say by tags what a stack is, for `pulumi stack ls --tag`, where that takes no engine run: in a file backend.
+
+        Raises:
+            EngineFailed: the backend can't be written.
+        """
+        try:
+            self._backend.project(stack, slot).tag(tags)
+        except OSError as error:
+            raise EngineFailed("stack tag set", 1, str(error)) from None
 
     def recover(self, last_inputs: StackInputs, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
         """Finish an update that did not end well: take away a dead owner's lock, and apply the inputs it had.

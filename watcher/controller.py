@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from provisioner.desired import stack_tags
 from provisioner.errors import (
     ApplyRefused,
     EngineFailed,
@@ -24,7 +25,7 @@ from provisioner.errors import (
     LockOwner,
     ReviewAppError,
 )
-from provisioner.review_app import Status
+from provisioner.review_app import Status, parse
 from provisioner.settings import Settings
 from provisioner.stack import Stacks, UpdateResult
 from provisioner.warm_up import warm_up
@@ -174,6 +175,7 @@ class Controller:
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
             result = self._update(action, slot)
+            self._tag(view, action.inputs, slot)
             self._note(view, action.inputs, "applied", and_before=not finished)
         except EngineInterrupted:
             raise
@@ -193,6 +195,10 @@ class Controller:
         if action.unfinished == action.inputs:
             return self._count("recover", self._stacks.recover(action.inputs, slot, self._is_dead))
         return self._count("up", self._stacks.up(action.inputs, slot))
+
+    def _tag(self, view: View, inputs: StackInputs, slot: int) -> None:
+        tags = stack_tags(parse(section(view.review_app, "spec")), inputs)
+        self._stacks.tag(inputs.stack, tags, slot)
 
     def _finish(self, unfinished: StackInputs, slot: int) -> bool:
         """Finish an update that was cut off, so that the state knows every object that it made; return whether it does.

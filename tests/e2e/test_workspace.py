@@ -61,6 +61,15 @@ def test_a_preview_right_after_the_watchers_update_shows_no_change(
     assert set(json.loads(preview.stdout)["changeSummary"]) == {"same"}
     outputs = json.loads(reviewapp("unlock", "pulumi", "stack", "output", "--json", folder=tmp_path / "folder").stdout)
     assert outputs["url"] == pull_request.status()["url"]
+    tags = json.loads(reviewapp("unlock", "pulumi", "stack", "tag", "ls", "--json", folder=tmp_path / "folder").stdout)
+    assert tags == {
+        "owner": "acme",
+        "repo": "shop",
+        "pull-request": pull_request.number,
+        "branch": "feature/new-basket",
+        "commit": commits["endless"],
+        "url": pull_request.status()["url"],
+    }
 
 
 def test_a_review_app_that_is_not_there_is_said_to_be(reviewapp: Run, tmp_path: Path) -> None:

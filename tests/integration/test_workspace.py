@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from provisioner.backend import Backend
+from provisioner.desired import stack_tags
 from provisioner.engine import Engine
 from provisioner.errors import SecretsUnreadable, StackNotFound
 from provisioner.settings import Settings
@@ -26,7 +27,7 @@ from stacks.inputs import StackInputs
 from stacks.review_app import manifests
 from tests import samples
 from tests.integration import language_host
-from tests.integration.conftest import SECRET_VALUE, MakeInputs
+from tests.integration.conftest import SECRET_VALUE, MakeInputs, never
 from watcher.cluster import DEPLOYMENTS, SECRETS, Cluster, Object
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
@@ -120,6 +121,24 @@ def test_what_looks(folder: Folder, inputs: StackInputs) -> None:
 
     folder.pulumi("stack", "graph", "graph.dot")
     assert f"Deployment/{inputs.name}" in (folder.path / "graph.dot").read_text()
+
+
+def test_tags_find_it_in_the_list_and_go_with_it(
+    folder: Folder, inputs: StackInputs, stacks: Stacks, tmp_path: Path
+) -> None:
+    tags = stack_tags(samples.spec(pr="7"), inputs)
+    stacks.tag(inputs.stack, {"owner": "somebody"}, 0)
+    stacks.tag(inputs.stack, tags, 0)
+    assert json.loads(folder.pulumi("stack", "tag", "ls", "--json")) == tags
+    assert tags.keys() == {"owner", "repo", "pull-request", "branch", "commit", "url"}
+    assert [stack["name"] for stack in json.loads(folder.pulumi("stack", "ls", "--tag=repo=shop", "--json"))] == [
+        inputs.stack
+    ]
+    assert json.loads(folder.pulumi("stack", "ls", "--tag=repo=other", "--json")) == []
+    stacks.up(inputs, 0)
+    assert json.loads(folder.pulumi("stack", "tag", "ls", "--json")) == tags
+    stacks.destroy(inputs.stack, 0, never)
+    assert list((tmp_path / "data" / "state").rglob(f"{inputs.stack}*")) == []
 
 
 def test_its_config_is_the_inputs_and_a_secret(folder: Folder, inputs: StackInputs) -> None:
