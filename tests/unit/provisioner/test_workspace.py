@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from provisioner.engine import PROVIDER_VERSION
 
 _SETTINGS = {
     "REVIEWAPP_APP_DOMAIN": "review.example.com",
@@ -85,3 +88,11 @@ def test_a_signal_is_the_commands_to_answer(number: signal.Signals) -> None:
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (5, "asked\n")
+
+
+def test_the_clis_own_python_host_can_ask_what_is_installed() -> None:
+    # As it does before it starts a program: sdk/python/toolchain/pip.go of Pulumi.
+    command = [sys.executable, "-m", "pip", "list", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    installed = {package["name"].replace("-", "_"): package["version"] for package in json.loads(done.stdout)}
+    assert installed["pulumi_kubernetes"] == PROVIDER_VERSION
