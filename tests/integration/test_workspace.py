@@ -68,12 +68,17 @@ class Folder:
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """Give the CLI a home of its own, and the stand-in for its language host."""
+    """Give the CLI a home of its own."""
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the stand-in for the language host where the CLI finds it. Without it, no program can be run."""
     programs = tmp_path / "programs"
     programs.mkdir()
     language_host.install(programs)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -153,10 +158,12 @@ def test_its_config_is_the_inputs_and_a_secret(folder: Folder, inputs: StackInpu
     assert len((folder.path / "README.md").read_text().splitlines()) == 3
 
 
+@pytest.mark.usefixtures("host")
 def test_a_preview_right_after_an_update_shows_no_change(folder: Folder, inputs: StackInputs) -> None:
     assert folder.previewed() == {"same": len(names(inputs)) + 1}
 
 
+@pytest.mark.usefixtures("host")
 def test_up_does_nothing_then_and_afterwards_neither_does_the_watcher(
     folder: Folder, inputs: StackInputs, stacks: Stacks
 ) -> None:
@@ -165,6 +172,7 @@ def test_up_does_nothing_then_and_afterwards_neither_does_the_watcher(
     assert not stacks.up(inputs, 0).changed
 
 
+@pytest.mark.usefixtures("host")
 def test_other_inputs_are_previewed_and_applied(
     folder: Folder, inputs: StackInputs, settings: Settings, engine: Engine, cluster: Cluster
 ) -> None:
@@ -178,6 +186,7 @@ def test_other_inputs_are_previewed_and_applied(
     assert folder.previewed() == {"same": len(names(inputs)) + 1}
 
 
+@pytest.mark.usefixtures("host")
 def test_refresh_sees_what_another_deleted_and_up_makes_it_anew(
     folder: Folder, inputs: StackInputs, cluster: Cluster
 ) -> None:
@@ -225,6 +234,7 @@ def test_no_secret_is_read_without_the_key(
     backend.close()
 
 
+@pytest.mark.usefixtures("host")
 def test_in_a_clone_the_project_stays(inputs: StackInputs, settings: Settings, engine: Engine, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     clone.mkdir()
