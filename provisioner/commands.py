@@ -137,7 +137,6 @@ def unlock(
 ) -> None:
     """Run a command in which the pulumi CLI finds the stacks' state and can read the secrets in it.
 
-    For a folder that `reviewapp workspace` wrote, or a clone of this project. The secrets can be read for as long as
-    the command runs.
+    For a folder of `reviewapp workspace`, or a clone of this project; as long as the command runs.
     """
     raise typer.Exit(run(command or [os.environ.get("SHELL") or "sh"], load()))
