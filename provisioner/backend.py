@@ -10,7 +10,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,22 +88,32 @@ class Backend:
         Raises:
             ValueError: the name is none that `stacks.naming.stack_name` gives.
         """
-        if not _STACK_NAME.fullmatch(stack):
-            raise ValueError(f"{stack!r} is not the name of a stack: it must match {_STACK_NAME.pattern}")
-        home = self._homes / str(slot)
-        _link_provider(home, self.engine.provider)
+        _check_name(stack)
         folder = self._work / stack
         folder.mkdir(mode=0o700, exist_ok=True)
-        project = folder / "Pulumi.yaml"
-        if not project.exists() or project.read_text() != PROJECT_FILE:
-            project.write_text(PROJECT_FILE)
-        workspace = LocalWorkspace(
-            work_dir=str(folder),
-            env_vars=self._environment() | {"PULUMI_HOME": str(home)},
-            secrets_provider=KEY_URL if self._key_service else self._secrets_provider,
-            pulumi_command=self.engine,
-        )
-        return StackProject(stack, self.url, workspace)
+        return self._project(stack, slot, folder, self.url)
+
+    @contextmanager
+    def passing_project(self, stack: str, slot: int, *, empty_backend: bool = False) -> Generator[StackProject]:
+        """Yield a project of a stack whose folder is gone after the block.
+
+        Args:
+            stack: the stack's name.
+            slot: number of the caller.
+            empty_backend: whether it has an empty state backend of its own, which is gone after the block too.
+
+        Raises:
+            ValueError: the name is none that `stacks.naming.stack_name` gives.
+        """
+        _check_name(stack)
+        # Below the work folders, where `end_orphans` finds what is left running.
+        with tempfile.TemporaryDirectory(prefix=f"{stack}~", dir=self._work) as name:
+            folder = Path(name)
+            url = self.url
+            if empty_backend:
+                (folder / "state").mkdir()
+                url = f"file://{folder / 'state'}"
+            yield self._project(stack, slot, folder, url)
 
     def end_orphans(self) -> list[int]:
         """End the engines of ours that outlived their watcher, and plugins their engine; return their process ids."""
@@ -111,6 +123,20 @@ class Backend:
         """Stop the key service, when no engine runs any more."""
         if self._key_service:
             self._key_service.close()
+
+    def _project(self, stack: str, slot: int, folder: Path, url: str) -> StackProject:
+        home = self._homes / str(slot)
+        _link_provider(home, self.engine.provider)
+        project = folder / "Pulumi.yaml"
+        if not project.exists() or project.read_text() != PROJECT_FILE:
+            project.write_text(PROJECT_FILE)
+        workspace = LocalWorkspace(
+            work_dir=str(folder),
+            env_vars=self._environment() | {"PULUMI_HOME": str(home), "PULUMI_BACKEND_URL": url},
+            secrets_provider=KEY_URL if self._key_service else self._secrets_provider,
+            pulumi_command=self.engine,
+        )
+        return StackProject(stack, url, workspace)
 
     def _environment(self) -> dict[str, str]:
         urls = (self.url, self._secrets_provider)
@@ -122,7 +148,6 @@ class Backend:
             environment["PULUMI_CONFIG_PASSPHRASE"] = self._passphrase.get_secret_value()
         return environment | {
             "USER": os.environ.get("USER", PROJECT),
-            "PULUMI_BACKEND_URL": self.url,
             # The provider's salt or key is in a file of the work folder too, and a lost folder must lose no secret.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -212,6 +237,11 @@ class StackProject:
 
     def _run(self, *arguments: str) -> None:
         self.workspace.pulumi_command.run(list(arguments), self.workspace.work_dir, self.workspace.env_vars)
+
+
+def _check_name(stack: str) -> None:
+    if not _STACK_NAME.fullmatch(stack):
+        raise ValueError(f"{stack!r} is not the name of a stack: it must match {_STACK_NAME.pattern}")
 
 
 def _link_provider(home: Path, provider: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pulumi import automation
@@ -21,6 +22,8 @@ from provisioner.engine import CommandFailed
 from provisioner.errors import EngineError, EngineFailed, EngineTimeout, LockOwner, StackLocked, StackNotFound
 from provisioner.event_stream import EventStream
 from provisioner.failures import classify
+from provisioner.preview.model import Preview
+from provisioner.preview.steps import Steps
 from stacks import review_app
 from stacks.inputs import StackInputs
 
@@ -93,6 +96,25 @@ class Stacks:
         except OSError as error:
             raise EngineFailed("stack tag set", 1, str(error)) from None
 
+    def preview(self, inputs: StackInputs, slot: int) -> Preview:
+        """Return what `up` with these inputs would do. Changes nothing, and takes no lock.
+
+        It sees the stack's state, and asks the API server by dry runs. One engine run; two more where there is no
+        such stack. Where no API server answers, the provider tries until the time limit, or goes by the state alone
+        and does not say so: look first whether one does.
+
+        Raises:
+            EngineError: the update would not begin, or the API server would refuse an object.
+        """
+        with self._backend.passing_project(inputs.stack, slot) as project:
+            try:
+                return self._preview(project, inputs, is_new=False)
+            except StackNotFound:
+                pass
+        with self._backend.passing_project(inputs.stack, slot, empty_backend=True) as project:
+            self._create(project)
+            return self._preview(project, inputs, is_new=True)
+
     def recover(self, last_inputs: StackInputs, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
         """Finish an update that did not end well: take away a dead owner's lock, and apply the inputs it had.
 
@@ -103,7 +125,7 @@ class Stacks:
             StackLocked: an owner is alive, or not known to be dead.
             EngineError: as from `up`.
         """
-        action = lambda: self._up(last_inputs, slot)  # noqa: E731
+        action = partial(self._up, last_inputs, slot)
         return self._measured(lambda: self._past_dead_locks(last_inputs.stack, slot, action, owner_is_dead))
 
     def destroy(self, stack: str, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
@@ -116,7 +138,7 @@ class Stacks:
             StackLocked: an owner is alive, or not known to be dead.
             EngineError: the destroy did not end well; call it again.
         """
-        action = lambda: self._destroy(stack, slot)  # noqa: E731
+        action = partial(self._destroy, stack, slot)
         return self._measured(lambda: self._past_dead_locks(stack, slot, action, owner_is_dead))
 
     def stop(self) -> None:
@@ -163,6 +185,25 @@ class Stacks:
             )
 
         return self._run(project, "up", up)
+
+    def _preview(self, project: StackProject, inputs: StackInputs, *, is_new: bool) -> Preview:
+        steps = Steps()
+
+        def preview(pulumi: automation.Stack, on_event: OnEvent) -> None:
+            def on_step(event: automation.EngineEvent) -> None:
+                steps.add(event)
+                on_event(event)
+
+            pulumi.preview(
+                program=lambda: self._program(inputs),
+                on_event=on_step,
+                suppress_outputs=True,
+                suppress_progress=True,
+                color="never",
+            )
+
+        self._run(project, "preview", preview)
+        return Preview(inputs.stack, is_new, steps.changes, steps.unchanged)
 
     def _destroy(self, stack: str, slot: int) -> EventStream:
         def destroy(pulumi: automation.Stack, on_event: OnEvent) -> None:
