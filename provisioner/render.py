@@ -85,7 +85,7 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
     declared = manifests(inputs if show_secrets else _masked(inputs))
     for manifest in declared:
         unseen = manifest["metadata"]["name"] == tls_secret_name(inputs)
-        if manifest["kind"] == "Secret" and (unseen or not show_secrets):
+        if "data" in manifest and (unseen or not show_secrets):
             manifest["data"] = dict.fromkeys(manifest["data"], MASK)
     return declared
 

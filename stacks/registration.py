@@ -32,7 +32,7 @@ def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Res
     """
     resource_class = _CLASSES[manifest["apiVersion"], manifest["kind"]]()
     fields = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
-    if manifest["kind"] == "Secret":
+    if "data" in fields:
         fields["data"] = pulumi.Output.secret(fields["data"])
     # Fields named as in Kubernetes are the SDK's keyword arguments, each a single word here.
     return resource_class(

@@ -20,14 +20,16 @@ def tls_secret_name(inputs: StackInputs) -> str:
 
 
 def environment_secret(inputs: StackInputs) -> Manifest:
-    """Return the Secret with the config's environment values."""
-    return {
+    """Return the Secret with the config's environment values; it has no `data` where there are none."""
+    data = {name: _base64(value) for name, value in inputs.workload.environment.items()}
+    secret: Manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
         "metadata": metadata(inputs, environment_secret_name(inputs), "environment"),
-        "data": {name: _base64(value) for name, value in inputs.workload.environment.items()},
     }
+    # The API server keeps no empty mapping: each update would find that it is missing, and set it again.
+    return secret | {"data": data} if data else secret
 
 
 def tls_secret(inputs: StackInputs, tls: TLS) -> Manifest:

@@ -76,6 +76,24 @@ def test_the_same_inputs_change_nothing(stacks: Stacks, make_inputs: MakeInputs)
     assert (preview.changes, preview.unchanged) == ((), 6)
 
 
+def test_no_part_that_is_left_out_is_an_update_for_ever(stacks: Stacks, make_inputs: MakeInputs) -> None:
+    inputs = make_inputs(build=False)
+    bare = inputs.workload.model_copy(
+        update={
+            "environment": {},
+            "migrate": None,
+            "pull_secret_name": None,
+            "secret_names": (),
+            "config_map_names": (),
+        }
+    )
+    route = inputs.route.model_copy(update={"tls": None})
+    inputs = inputs.model_copy(update={"workload": bare, "route": route})
+    stacks.up(inputs, 0)
+    assert stacks.preview(inputs, 0).changes == ()
+    assert not stacks.up(inputs, 0).changed
+
+
 def test_a_push_is_previewed_and_nothing_is_touched(
     stacks: Stacks, make_inputs: MakeInputs, objects: Objects, tmp_path: Path
 ) -> None:

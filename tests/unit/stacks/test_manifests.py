@@ -111,6 +111,9 @@ class TestSecrets:
         assert secret["type"] == "Opaque"
         assert decoded(secret) == {"ENV_ONE": "value number one", "ENV_TWO": "1"}
 
+    def test_without_values_it_has_no_data(self) -> None:
+        assert "data" not in one("Secret --env", config={"env": {}})
+
     def test_values_stay_out_of_everything_else(self) -> None:
         others = [m for m in manifests(samples.inputs()) if m["metadata"]["name"] != "shop-42--env"]
         assert "value number one" not in str(others)
