@@ -7,6 +7,7 @@ generated from these models by `provisioner.crd`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -36,6 +37,18 @@ def _not_ours(name: str) -> str:
     return name
 
 
+# What YAML has not or takes for the end of a line, and JSON writes as it is.
+# https://yaml.org/spec/1.2.2/#51-character-set
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
+
+
+def _in_yaml(text: str) -> str:
+    """Refuse what the API server can't read in an object that is applied."""
+    if _NOT_IN_YAML.search(text):
+        raise PydanticCustomError("characters", "must not hold control characters or byte order marks: remove them")
+    return text
+
+
 _NO_CONTROL = matching(r"[^\x00-\x1f\x7f-\x9f]*", "must not hold control characters: remove them")
 _NO_NULL = matching(r"[^\x00]*", "must not hold null bytes: remove them")
 
@@ -51,6 +64,7 @@ ObjectName = Annotated[
 ]
 SecretName = Annotated[ObjectName, AfterValidator(_not_ours)]
 Text = Annotated[str, Field(max_length=32_768), _NO_NULL]
+Argument = Annotated[Text, AfterValidator(_in_yaml)]
 Scalar = Annotated[Text, BeforeValidator(_as_text, json_schema_input_type=Any)]
 Word = Annotated[
     str,
@@ -117,8 +131,8 @@ class Database(_Model):
 class Migrate(_Model):
     """A command that runs in the app's image and environment before each start of the app."""
 
-    command: tuple[Text, ...] = Field(default=(), max_length=64, description="In place of the image's entry point.")
-    args: tuple[Text, ...] = Field(default=(), max_length=64, description="In place of the image's command.")
+    command: tuple[Argument, ...] = Field(default=(), max_length=64, description="In place of the image's entry point.")
+    args: tuple[Argument, ...] = Field(default=(), max_length=64, description="In place of the image's command.")
 
 
 class EnvironmentValue(_Model):

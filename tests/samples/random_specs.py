@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ _TRAPS = st.sampled_from(
     ["", "y", "No", "null", "~", "012", "0o7", "1e3", "12:30", "2026-01-01", "<<", "=", "- a", "a: b"]
 )
 _TEXTS = _TEXT | _TRAPS
+# Of a command, YAML has to hold what JSON writes as it is.
+_ARGUMENTS = _TEXTS.filter(lambda text: not re.search("[\x7f-\x9f\ufeff\ufffe\uffff]", text))
 _LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 _NAMESPACE = _LABEL.filter(lambda name: not name.startswith("kube-") and name not in {"reviewapp-system", "builds"})
 _SECRET_NAME = _LABEL.filter(lambda name: not name.endswith("--tls"))
@@ -42,7 +45,7 @@ _ENVIRONMENT: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     },
 )
 _MIGRATE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {}, optional={"command": _lists(_TEXTS), "args": _lists(_TEXTS)}
+    {}, optional={"command": _lists(_ARGUMENTS), "args": _lists(_ARGUMENTS)}
 )
 _CONFIG: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"namespace": _NAMESPACE, "applicationPort": st.integers(1, 65_535)},

@@ -134,6 +134,7 @@ VARIABLE = "must be a variable's name: letters, digits and '_', not a digit firs
 RESERVED = "is a name that review apps keep for themselves: name another Secret"
 TEXT = "must be text: put it in quotes"
 MAPPING = "must be a mapping of fields"
+NOT_IN_YAML = "must not hold control characters or byte order marks: remove them"
 UNKNOWN = "is not a known field: remove it, or correct its name"
 
 
@@ -203,6 +204,8 @@ class TestRefused:
             ("config.env.values.0.value", {"a": 1}, "(a mapping)", TEXT),
             ("config.migrate.args", "run", "(not shown)", "must be a list"),
             ("config.migrate.command", ["a\x00b"], "(not shown)", "must not hold null bytes: remove them"),
+            ("config.migrate.command", ["a\x7fb"], "(not shown)", NOT_IN_YAML),
+            ("config.migrate.args", ["a\ufeffb"], "(not shown)", NOT_IN_YAML),
             ("config.database.backend", "oracle", "'oracle'", "must be 'kubedb'"),
             ("config.ignoreBranches", ["a"] * 257, "(a list)", "must have at most 256 entries: remove some"),
             ("repo", "\ud800", r"'\ud800'", "must be Unicode text: remove what is not"),
