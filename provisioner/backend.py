@@ -68,7 +68,7 @@ class Backend:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         folder = settings.data_folder.absolute()
         self.engine = engine
-        self.url = settings.backend_url or f"file://{folder / 'state'}"
+        self.url = settings.state_url
         self._work = folder / "work"
         self._homes = folder / "engine"
         self._secrets_provider = settings.secrets_provider

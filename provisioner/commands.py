@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -45,11 +46,19 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
+def refuse(lines: Iterable[str]) -> NoReturn:
+    """End a command for what it was given: a line on stderr for each error, and the exit code that says so."""
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(_REFUSED)
+
+
 @app.callback()
 def _commands() -> None:  # pyright: ignore[reportUnusedFunction] - with it, a single command keeps its name.
     """Review apps on Kubernetes: one Pulumi stack for each pull request.
 
     What needs a cluster takes that of KUBECONFIG, with your own rights there.
+    Where something does not work, begin with `reviewapp doctor`.
     """
 
 
@@ -92,10 +101,8 @@ def render(
             except SpecRefused as refused:
                 wrong += [f"{document.place}: {document.path}{refusal}" for refusal in refused.refusals]
         wrong += [f"{place}: {refusal}" for place, refusal in reading.refused]
-    for line in wrong:
-        typer.echo(line, err=True)
     if wrong:
-        raise typer.Exit(_REFUSED)
+        refuse(wrong)
     typer.echo("---\n".join(map(as_yaml, manifests)), nl=False)
 
 

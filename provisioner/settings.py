@@ -108,6 +108,11 @@ class Settings(StackSettings):
     )
     passphrase: SecretStr = Field(min_length=16, description="Encrypts the secrets in Pulumi's state.")
 
+    @property
+    def state_url(self) -> str:
+        """The backend where Pulumi keeps state."""
+        return self.backend_url or f"file://{self.data_folder.absolute() / 'state'}"
+
 
 Source = Literal["default", "environment", "file", "missing"]
 

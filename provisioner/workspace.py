@@ -50,7 +50,7 @@ def environment(settings: Settings) -> Generator[dict[str, str]]:
     long as the block lasts.
     """
     variables = {
-        "PULUMI_BACKEND_URL": _backend_url(settings),
+        "PULUMI_BACKEND_URL": settings.state_url,
         # A folder without a stack's config has the key from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -127,15 +127,11 @@ def _project(settings: Settings) -> dict[str, Any]:
     options = {"virtualenv": sys.prefix} if sys.prefix != sys.base_prefix else {}
     project["runtime"] = {"name": project["runtime"], "options": options}
     project["main"] = str(Path(stacks.__file__).parent)
-    url = _backend_url(settings)
+    url = settings.state_url
     # Else it is for the environment alone.
     if "@" not in url and "password" not in url:
         project["backend"] = {"url": url}
     return project
-
-
-def _backend_url(settings: Settings) -> str:
-    return settings.backend_url or f"file://{settings.data_folder.absolute() / 'state'}"
 
 
 _README: Final = """\

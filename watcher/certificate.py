@@ -28,14 +28,7 @@ class WildcardCertificate:
 
     def get(self) -> TLS | None:
         """Return the certificate; None where the Secret is missing, or holds none in PEM."""
-        data = section(self.informer.get(*self._key) or {}, "data")
-        if not {"tls.crt", "tls.key"} <= data.keys():
-            return None
-        try:
-            certificate, key = (base64.b64decode(data[part]).decode("ascii") for part in ("tls.crt", "tls.key"))
-        except UnicodeDecodeError:  # PEM is ASCII: whatever this is, it is no certificate.
-            return None
-        return TLS(certificate=SecretStr(certificate), key=SecretStr(key))
+        return certificate(self.informer.get(*self._key))
 
     def warn_if_missing(self) -> None:
         """Say in the log that apps are reached by plain HTTP, if they are."""
@@ -45,3 +38,15 @@ class WildcardCertificate:
 
     def _changed(self, _item: Object) -> None:
         self._on_change()
+
+
+def certificate(secret: Object | None) -> TLS | None:
+    """Return what a TLS Secret holds; None where it is missing, or holds no PEM."""
+    data = section(secret or {}, "data")
+    if not {"tls.crt", "tls.key"} <= data.keys():
+        return None
+    try:
+        public, private = (base64.b64decode(data[part]).decode("ascii") for part in ("tls.crt", "tls.key"))
+    except UnicodeDecodeError:  # PEM is ASCII: whatever this is, it is no certificate.
+        return None
+    return TLS(certificate=SecretStr(public), key=SecretStr(private))

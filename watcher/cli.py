@@ -22,12 +22,15 @@ from watcher.bot_commands import close, comment, submit
 from watcher.change_commands import delete, pause, rebuild, resume
 from watcher.cluster import Cluster
 from watcher.controller import Controller
+from watcher.doctor import doctor
 from watcher.look_commands import events, logs, ls, open_app, show
+from watcher.preview_command import preview
 from watcher.stack_commands import workspace
 
 
 def main() -> None:
     """Run the command line; every error that a user can act on is a line, and the exit code is 1."""
+    _configure_logs()
     try:
         app()
     except ReviewAppError as error:
@@ -47,7 +50,6 @@ def watch(
     Settings come from the file that REVIEWAPP_SETTINGS names and from REVIEWAPP_<NAME> variables; the
     cluster is that of the Pod's service account, or of KUBECONFIG.
     """
-    _configure_logs()
     settings = load()
     engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
     controller = Controller(Cluster.from_environment(), settings, Stacks(Backend(settings, engine)))
@@ -78,7 +80,8 @@ for _name, _command in _DAILY.items():
     app.command(_name, rich_help_panel="Review apps")(_command)
 for _command in (submit, close, comment):
     app.command(rich_help_panel="For bots and CI jobs")(_command)
-app.command()(workspace)
+for _command in (preview, workspace, doctor):
+    app.command()(_command)
 
 
 def _configure_logs() -> None:

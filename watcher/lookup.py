@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -102,13 +102,15 @@ def _completions(incomplete: str) -> list[tuple[str, str]]:
     ]
 
 
-App = Annotated[
-    str,
-    typer.Argument(
-        metavar="APP",
-        help="The ReviewApp's name, as `reviewapp ls` shows it; owner/repo#pr does as well.",
-        autocompletion=_completions,
-        show_default=False,
-    ),
-]
+_APP: Any = typer.Argument(
+    metavar="APP",
+    help="The ReviewApp's name, as `reviewapp ls` shows it; owner/repo#pr does as well.",
+    autocompletion=_completions,
+    show_default=False,
+)
+
+App = Annotated[str, _APP]
 """The argument of each command that is about one review app."""
+
+AppOrNone = Annotated[str | None, _APP]
+"""The same, where something else can stand in its place."""

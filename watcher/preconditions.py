@@ -5,6 +5,7 @@ from __future__ import annotations
 from provisioner.errors import ApplyRefused, ForeignObject
 from provisioner.ownership import Ownership, ownership
 from stacks.inputs import StackInputs
+from stacks.manifest import Manifest
 from stacks.review_app import manifests
 from watcher.cluster import DECLARED, NAMESPACES, Cluster, section
 
@@ -15,14 +16,24 @@ def require_namespaces(cluster: Cluster, inputs: StackInputs) -> None:
     Raises:
         ApplyRefused: one of them is not there, or is going.
     """
-    for name in sorted({manifest["metadata"]["namespace"] for manifest in manifests(inputs)}):
-        found = cluster.get(NAMESPACES, None, name)
-        target = f"namespace {name}"
-        if found is None:
-            raise ApplyRefused(target, "NamespaceNotFound", "it is not there", "create it, or name one that exists")
-        if section(found, "status").get("phase") == "Terminating":
-            remedy = "wait until it is gone, and create it anew"
-            raise ApplyRefused(target, "NamespaceTerminating", "it is being deleted", remedy)
+    for name in namespaces(inputs):
+        require_namespace(cluster, name)
+
+
+def require_namespace(cluster: Cluster, name: str) -> None:
+    """Look up one namespace; errors as from `require_namespaces`."""
+    found = cluster.get(NAMESPACES, None, name)
+    target = f"namespace {name}"
+    if found is None:
+        raise ApplyRefused(target, "NamespaceNotFound", "it is not there", "create it, or name one that exists")
+    if section(found, "status").get("phase") == "Terminating":
+        remedy = "wait until it is gone, and create it anew"
+        raise ApplyRefused(target, "NamespaceTerminating", "it is being deleted", remedy)
+
+
+def namespaces(inputs: StackInputs) -> list[str]:
+    """Return the namespaces in which a stack declares objects, sorted."""
+    return sorted({manifest["metadata"]["namespace"] for manifest in manifests(inputs)})
 
 
 def refuse_foreign(cluster: Cluster, inputs: StackInputs) -> None:
@@ -32,9 +43,17 @@ def refuse_foreign(cluster: Cluster, inputs: StackInputs) -> None:
         ForeignObject: one of the names belongs to an object that this stack did not make.
     """
     for manifest in manifests(inputs):
-        resource = DECLARED[manifest["apiVersion"], manifest["kind"]]
-        metadata = manifest["metadata"]
-        live = cluster.get(resource, metadata["namespace"], metadata["name"])
-        if ownership(live, inputs.stack) is Ownership.FOREIGN:
-            target = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"
-            raise ForeignObject(target, "it lacks this stack's label or field manager")
+        refuse_foreign_object(cluster, inputs.stack, manifest)
+
+
+def refuse_foreign_object(cluster: Cluster, stack: str, manifest: Manifest) -> None:
+    """Look up the name of one object that a stack declares; errors as from `refuse_foreign`."""
+    metadata = manifest["metadata"]
+    live = cluster.get(DECLARED[manifest["apiVersion"], manifest["kind"]], metadata["namespace"], metadata["name"])
+    if ownership(live, stack) is Ownership.FOREIGN:
+        raise ForeignObject(name_of(manifest), "it lacks this stack's label or field manager")
+
+
+def name_of(manifest: Manifest) -> str:
+    """Return which object it is, as `Kind namespace/name`."""
+    return f"{manifest['kind']} {manifest['metadata']['namespace']}/{manifest['metadata']['name']}"

@@ -1,0 +1,194 @@
+"""What the doctor says of what is there. Objects are given by hand; tests/e2e has it look at a real installation."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from provisioner.crd import custom_resource_definition
+from provisioner.errors import ClusterUnreachable
+from tests import samples
+from tests.unit.watcher.test_listing import NOW, ready
+from tests.unit.watcher.views import review_app
+from watcher import installation_checks as installation
+from watcher import leftover_checks as leftovers
+from watcher.cluster import ApiRefused, Cluster, Object, Resource
+from watcher.findings import Finding, ok, results
+
+
+class Objects(Cluster):
+    """A cluster with these objects, by kind, namespace and name."""
+
+    def __init__(self, *items: Object) -> None:
+        self.items = items
+        self.allowed = True
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        return next(
+            (
+                item
+                for item in self.items
+                if (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
+                == (resource.kind, namespace, name)
+            ),
+            None,
+        )
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+    ) -> tuple[list[Object], str]:
+        return [item for item in self.items if item["kind"] == resource.kind], "1"
+
+    def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        verb = body["spec"]["resourceAttributes"]["verb"]
+        return {"status": {"allowed": self.allowed or verb != "watch"}}
+
+
+def said(found: Iterator[Finding]) -> list[tuple[str, str]]:
+    return [(finding.verdict, finding.what) for finding in found]
+
+
+def crd(**changes: Any) -> Object:
+    live = copy.deepcopy(custom_resource_definition())
+    live["spec"]["conversion"] = {"strategy": "None"}
+    live["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
+    return live | changes
+
+
+def test_the_crd() -> None:
+    assert said(installation.crd(Objects(crd()))) == [("ok", "the CRD of ReviewApp is there and current")]
+    assert said(installation.crd(Objects())) == [("wrong", "the CRD of ReviewApp is not there")]
+    new = crd(status={})
+    assert said(installation.crd(Objects(new))) == [("wrong", "the CRD of ReviewApp is not established")]
+    old = crd()
+    del old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["pr"]
+    assert said(installation.crd(Objects(old))) == [("wrong", "the CRD of ReviewApp is not that of this version")]
+    old = crd()
+    del old["spec"]["versions"][0]["additionalPrinterColumns"][0]
+    assert said(installation.crd(Objects(old))) == [("wrong", "the CRD of ReviewApp is not that of this version")]
+
+
+def test_namespaces() -> None:
+    there: Object = {"kind": "Namespace", "metadata": {"name": "a"}}
+    going: Object = {"kind": "Namespace", "metadata": {"name": "b"}, "status": {"phase": "Terminating"}}
+    assert said(installation.namespaces(Objects(there, going), ["a", "b", "c"])) == [
+        ("ok", "namespace a is there"),
+        ("wrong", "namespace b is being deleted"),
+        ("wrong", "namespace c is not there"),
+    ]
+
+
+def deployment(ready: int = 0, replicas: int = 1) -> Object:
+    return {
+        "kind": "Deployment",
+        "metadata": {"namespace": "s", "name": "reviewapp"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"a": "b"}}},
+        "status": {"readyReplicas": ready},
+    }
+
+
+def test_the_watcher() -> None:
+    def watcher(*items: Object, unseen: int = 0) -> list[tuple[str, str]]:
+        return said(installation.watcher(Objects(*items), "s", unseen=unseen))
+
+    assert watcher() == [("unknown", "there is no Deployment s/reviewapp: a watcher runs elsewhere, or none")]
+    assert watcher(unseen=2) == [("wrong", "no watcher seems to run: 2 ReviewApps wait to be seen")]
+    assert watcher(deployment(1)) == [("ok", "the watcher is ready: Deployment s/reviewapp")]
+    assert watcher(deployment(1), unseen=1)[0][0] == "wrong"
+    assert watcher(deployment(replicas=0)) == [("wrong", "the watcher is scaled down: Deployment s/reviewapp")]
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "reviewapp-passphrase" not found'}
+    pod: Object = {
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "status": {"containerStatuses": [{"name": "watcher", "state": {"waiting": waiting}}]},
+    }
+    ((verdict, what),) = watcher(deployment(), pod)
+    assert verdict == "wrong"
+    assert 'CreateContainerConfigError: container watcher: secret "reviewapp-passphrase" not found' in what
+
+
+def test_rights() -> None:
+    cluster = Objects()
+    assert [verdict for verdict, _ in said(installation.watcher_rights(cluster, "s", ["a"]))] == ["ok"]
+    cluster.allowed = False
+    found = said(installation.watcher_rights(cluster, "s", ["a"]))
+    assert ("wrong", "service account s/reviewapp may not watch secrets in namespace a") in found
+    assert {verdict for verdict, _ in found} == {"wrong"}
+
+
+def test_secrets() -> None:
+    values = samples.settings(push_secret_name="push", tarball_secret_name="aws", tls_secret="c/wildcard")
+    push: Object = {
+        "kind": "Secret",
+        "metadata": {"namespace": "reviewapp-builds", "name": "push"},
+        "data": {".dockerconfigjson": ""},
+    }
+    tls: Object = {"kind": "Secret", "metadata": {"namespace": "c", "name": "wildcard"}, "data": {"tls.crt": ""}}
+    assert said(installation.secrets(Objects(push, tls), values)) == [
+        ("ok", "push_secret_name: Secret reviewapp-builds/push is there"),
+        ("wrong", "tarball_secret_name: there is no Secret reviewapp-builds/aws"),
+        ("wrong", "tls_secret: Secret c/wildcard lacks tls.key"),
+    ]
+
+
+def test_settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
+        monkeypatch.delenv(name)
+    held: Object = {
+        "kind": "ConfigMap",
+        "metadata": {"namespace": "s", "name": "reviewapp-settings"},
+        "data": {"settings.yaml": "app_domain: example.com\nregistry: r.example.com\nworkers: 2\n"},
+    }
+    values, found = installation.settings(Objects(held), None, "s")
+    assert values
+    assert said(iter(found)) == [("ok", "the settings in ConfigMap s/reviewapp-settings hold")]
+    held["data"]["settings.yaml"] = "app_domain: example.com\n"
+    values, found = installation.settings(Objects(held), None, "s")
+    assert (values, [finding.verdict for finding in found]) == (None, ["wrong"])
+    assert "registry" in found[0].what
+    _, found = installation.settings(Objects(), None, "s")
+    assert [finding.verdict for finding in found] == ["unknown"]
+
+
+def test_review_apps() -> None:
+    stuck = ready()
+    stuck["status"]["conditions"][3] |= {"status": "False", "reason": "Building", "message": "is being built"}
+    broken = ready()
+    broken["status"]["conditions"][3] |= {"status": "False", "reason": "BuildFailed", "message": "no make\nmore"}
+    found = said(leftovers.not_ready([ready(), stuck, broken], NOW + 60))
+    assert found == [
+        ("wrong", "acme-shop-42 is not ready for 60s: BuildFailed: no make"),
+        ("ok", "2 of 3 ReviewApps are ready, paused, or on their way"),
+    ]
+    assert ("wrong", "acme-shop-42 is not ready for 60m: Building: is being built") in said(
+        leftovers.not_ready([stuck], NOW + 3600)
+    )
+
+
+def test_review_apps_that_no_watcher_has_seen() -> None:
+    new = review_app()
+    new["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert leftovers.unseen([new, ready()], NOW + 10) == 0
+    assert leftovers.unseen([new, ready()], NOW + 60) == 1
+
+
+def test_a_check_that_may_not_look_does_not_end_the_others() -> None:
+    def check(error: Exception) -> Iterator[Finding]:
+        yield ok("first")
+        raise error
+
+    refused = list(results("the CRD", lambda: check(ApiRefused(403, "Forbidden", "no"))))
+    assert [finding.verdict for finding in refused] == ["ok", "unknown"]
+    assert refused[1].what == "the CRD: not allowed to look"
+    failed = list(results("the CRD", lambda: check(ApiRefused(500, "InternalError", "no"))))
+    assert failed[1].verdict == "wrong"
+    silent = list(results("the CRD", lambda: check(ClusterUnreachable("GET /: refused"))))
+    assert silent[1].verdict == "wrong"

@@ -1,0 +1,154 @@
+"""`reviewapp doctor`: look at an installation from one end to the other, and say what is wrong and what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from bot.untrusted import printable
+from provisioner.commands import SettingsFile
+from provisioner.engine import Engine
+from provisioner.errors import SettingsRefused
+from provisioner.settings import Settings, StackSettings
+from watcher import installation_checks as installation
+from watcher import leftover_checks as leftovers
+from watcher.cluster import Cluster, Object
+from watcher.findings import Check, Finding, results, wrong
+from watcher.lookup import namespaces, review_apps
+from watcher.parts import app_namespace
+
+_STYLES = {"ok": "green", "wrong": "red", "unknown": "yellow"}
+# So many SubjectAccessReviews for each.
+_MOST_NAMESPACES = 5
+
+
+def doctor(
+    settings: SettingsFile = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is as it should be.")] = False,
+) -> None:
+    """Check the installation and all review apps; say what is wrong, and what to do about it.
+
+    Nothing is changed. The exit code is 1 if anything is wrong. What can't be
+    seen from here (`unknown`) is not: settings and pulumi are the watcher's.
+    """
+    counts = dict.fromkeys(_STYLES, 0)
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in _findings(Cluster.from_environment(), settings):
+        counts[finding.verdict] += 1
+        if quiet and finding.verdict == "ok":
+            continue
+        console.print(Text(f"{finding.verdict:<9}", style=_STYLES[finding.verdict]) + Text(printable(finding.what)))
+        if finding.remedy:
+            console.print(Text(f"{'':<9}→ {finding.remedy}"))
+    console.print(Text(f"{counts['wrong']} wrong, {counts['unknown']} unknown, {counts['ok']} ok"))
+    if counts["wrong"]:
+        raise typer.Exit(1)
+
+
+def _findings(cluster: Cluster, file: Path | None) -> Iterator[Finding]:
+    """Yield what is found, in an order in which each cause comes before what follows from it."""
+    try:
+        system, builds = namespaces(file)
+    except SettingsRefused as refused:
+        yield wrong(f"settings: {refused}", "")
+        return
+    visit = _Visit(cluster, file, system, builds)
+    for what, check in visit.checks().items():
+        found = list(results(what, check))
+        yield from found
+        if check == visit.server and any(finding.verdict != "ok" for finding in found):
+            return
+
+
+class _Visit:
+    """One look at an installation; what one check learns, later ones use.
+
+    Args:
+        cluster: where it is.
+        file: the settings file, if one is named.
+        system: the watcher's namespace.
+        builds: the namespace of builds.
+    """
+
+    def __init__(self, cluster: Cluster, file: Path | None, system: str, builds: str) -> None:
+        self._cluster = cluster
+        self._file = file
+        self._system = system
+        self._builds = builds
+        self._settings: StackSettings | None = None
+        self._engine: Engine | None = None
+        self._review_apps: list[Object] = []
+        self._stacks: set[str] | None = None
+
+    def checks(self) -> dict[str, Check]:
+        """Return the checks, by what they look at."""
+        return {
+            "the API server": self.server,
+            "the CRD": self.crd,
+            "the settings": self.settings,
+            "the namespaces": self.namespaces,
+            "the Secrets of the settings": self.secrets,
+            "the watcher": self.watcher,
+            "the watcher's rights": self.rights,
+            "the engine": self.engine,
+            "the ReviewApps": self.not_ready,
+            "the journal": self.journal,
+            "the objects of stacks": self.objects,
+            "the backend's stacks": self.stacks,
+        }
+
+    def server(self) -> Iterator[Finding]:
+        return installation.server(self._cluster)
+
+    def crd(self) -> Iterator[Finding]:
+        yield from installation.crd(self._cluster)
+        self._review_apps = review_apps(self._cluster)
+
+    def settings(self) -> Iterator[Finding]:
+        self._settings, found = installation.settings(self._cluster, self._file, self._system)
+        yield from found
+
+    def namespaces(self) -> Iterator[Finding]:
+        return installation.namespaces(self._cluster, [self._system, self._builds, *self._app_namespaces()])
+
+    def secrets(self) -> Iterator[Finding]:
+        return installation.secrets(self._cluster, self._settings) if self._settings else iter(())
+
+    def watcher(self) -> Iterator[Finding]:
+        unseen = leftovers.unseen(self._review_apps, time.time())
+        return installation.watcher(self._cluster, self._system, unseen=unseen)
+
+    def rights(self) -> Iterator[Finding]:
+        places = [self._builds, *self._app_namespaces()[:_MOST_NAMESPACES]]
+        return installation.watcher_rights(self._cluster, self._system, places)
+
+    def engine(self) -> Iterator[Finding]:
+        self._engine, found = installation.engine(needed=isinstance(self._settings, Settings))
+        yield from found
+
+    def not_ready(self) -> Iterator[Finding]:
+        return leftovers.not_ready(self._review_apps, time.time())
+
+    def journal(self) -> Iterator[Finding]:
+        stacks, found = leftovers.journal(self._cluster, self._system, self._review_apps)
+        self._stacks = stacks
+        yield from found
+
+    def objects(self) -> Iterator[Finding]:
+        return leftovers.objects(self._cluster, self._known())
+
+    def stacks(self) -> Iterator[Finding]:
+        settings = self._settings if isinstance(self._settings, Settings) else None
+        return leftovers.stacks(settings, self._engine, self._known())
+
+    def _known(self) -> set[str]:
+        return leftovers.asked_for(self._review_apps) | (self._stacks or set())
+
+    def _app_namespaces(self) -> list[str]:
+        return sorted({namespace for item in self._review_apps if (namespace := app_namespace(item))})

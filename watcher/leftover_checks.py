@@ -1,0 +1,104 @@
+"""Checks of review apps: which are not ready, and what is there without a ReviewApp. Reports, and deletes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from provisioner.engine import Engine
+from provisioner.inventory import stack_names
+from provisioner.settings import Settings
+from stacks import naming
+from watcher.cluster import DECLARED, Cluster, Object
+from watcher.findings import Finding, ok, unknown, wrong
+from watcher.journal import Journal
+from watcher.listing import NOT_SEEN, standing_of
+from watcher.observation import asked_stack
+from watcher.tables import duration, seconds_since
+
+# Reasons that every review app passes through. One that is there for longer than a build may take is stuck.
+_PASSING = {"Building", "Deleting", "Pausing", "Retrying", "Starting", "Updating", NOT_SEEN}
+_STUCK_SECONDS = 1_800.0
+_UNSEEN_SECONDS = 30.0
+_REMEDY = "run this where the watcher does: `kubectl -n reviewapp-system exec deploy/reviewapp -- reviewapp doctor`"
+
+
+def unseen(review_apps: Sequence[Object], now: float) -> int:
+    """Return how many ReviewApps wait for a watcher for longer than one takes to look."""
+    waiting = [item for item in review_apps if standing_of(item).reason == NOT_SEEN]
+    # A change has no time of its own: only what was never looked at is known to wait.
+    return sum((seconds_since(standing_of(item).since, now) or 0.0) > _UNSEEN_SECONDS for item in waiting)
+
+
+def not_ready(review_apps: Sequence[Object], now: float) -> Iterator[Finding]:
+    """Check that each ReviewApp is ready, paused, or on its way."""
+    good = 0
+    for item in review_apps:
+        how, name = standing_of(item), item["metadata"]["name"]
+        waited = seconds_since(how.since, now)
+        since = f" for {duration(waited)}" if waited is not None else ""
+        what = f"{name} is not ready{since}: {how.reason}: {how.message.partition(chr(10))[0]}"
+        if how.ready or how.reason == "Paused" or (how.reason in _PASSING and (waited or 0.0) < _STUCK_SECONDS):
+            good += 1
+        else:
+            yield wrong(what, f"`reviewapp show {name}`, `reviewapp events {name}`")
+    yield ok(f"{good} of {len(review_apps)} ReviewApps are ready, paused, or on their way")
+
+
+def journal(cluster: Cluster, namespace: str, review_apps: Sequence[Object]) -> tuple[set[str], list[Finding]]:
+    """Check that each entry of the journal is a ReviewApp's; return the stacks that the journal has, too."""
+    entries = Journal(cluster, namespace)
+    entries.load()
+    names = {item["metadata"]["name"] for item in review_apps}
+    lost = [entry for entry in entries.all() if entry.review_app not in names]
+    found = [
+        wrong(
+            f"the journal has stack {entry.inputs.stack} ({entry.phase}), and ReviewApp {entry.review_app} is gone",
+            "a watcher destroys it within a minute of its start: see that one runs, and its log",
+        )
+        for entry in lost
+    ]
+    stacks = {entry.inputs.stack for entry in entries.all()}
+    return stacks, found or [ok(f"each of the journal's {len(stacks)} entries has its ReviewApp")]
+
+
+def objects(cluster: Cluster, known: set[str]) -> Iterator[Finding]:
+    """Check that what carries our label is of a stack that is known."""
+    count = 0
+    for resource in DECLARED.values():
+        items, _ = cluster.list(resource, label_selector=naming.STACK_LABEL)
+        for item in items:
+            metadata = item["metadata"]
+            stack = metadata["labels"][naming.STACK_LABEL]
+            if stack in known:
+                count += 1
+                continue
+            where = f"{metadata['namespace']} {metadata['name']}"
+            yield wrong(
+                f"{resource.kind} {metadata['namespace']}/{metadata['name']} is of stack {stack}, which no ReviewApp "
+                "asks for",
+                f"see whose it is; then `kubectl delete {resource.kind.lower()} -n {where}`",
+            )
+    yield ok(f"{count} objects are of stacks that are known")
+
+
+def stacks(settings: Settings | None, engine: Engine | None, known: set[str]) -> Iterator[Finding]:
+    """Check that each stack of the backend is one that is known."""
+    if settings is None or engine is None:
+        yield unknown("the backend's stacks: they take the settings and pulumi to see", _REMEDY)
+        return
+    if settings.backend_url is None and not (settings.data_folder / "state").is_dir():
+        yield unknown(f"the backend's stacks: there is no {settings.data_folder / 'state'} here", _REMEDY)
+        return
+    names = stack_names(settings, engine)
+    for name in names:
+        if name not in known:
+            yield wrong(
+                f"the backend has stack {name}, which no ReviewApp asks for",
+                f"`pulumi destroy --remove --stack {name}` below `reviewapp unlock`",
+            )
+    yield ok(f"{sum(name in known for name in names)} stacks are of ReviewApps")
+
+
+def asked_for(review_apps: Sequence[Object]) -> set[str]:
+    """Return the names of the stacks that ReviewApps ask for."""
+    return {stack for item in review_apps if (stack := asked_stack(item))}
