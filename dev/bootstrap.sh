@@ -86,7 +86,7 @@ if ! made_from | cmp -s - "$stamp" || ! [ -x "$python" ]; then
         step 'make .venv' "$uv" venv --quiet --clear --python "$interpreter" .venv
     fi
     step 'install the packages of requirements.lock' \
-        "$uv" pip sync --quiet --python "$python" --require-hashes requirements.lock
+        "$uv" pip sync --quiet --compile-bytecode --python "$python" --require-hashes requirements.lock
     step 'install the project itself' "$uv" pip install --quiet --python "$python" --no-deps --editable .
     made_from >"$stamp.new"
     mv "$stamp.new" "$stamp"
