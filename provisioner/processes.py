@@ -53,7 +53,7 @@ def end_orphans(work: Path, homes: Path) -> list[int]:
         most.
     """
     engines = _end(lambda pid: _is_orphan_engine(pid, work), _PATIENCE_SECONDS)
-    return engines + _end(lambda pid: _is_orphan_plugin(pid, homes), 0.0)
+    return engines + _end(lambda pid: _is_orphan_plugin(pid, homes, engines), 0.0)
 
 
 def _end(is_orphan: Callable[[int], bool], patience_seconds: float) -> list[int]:
@@ -100,12 +100,15 @@ def _is_orphan_engine(pid: int, work: Path) -> bool:
     return False
 
 
-def _is_orphan_plugin(pid: int, homes: Path) -> bool:
+def _is_orphan_plugin(pid: int, homes: Path, ended: list[int]) -> bool:
     with suppress(OSError):
         # The path by which it was started; a link in it stays as it is.
         program = Path(os.fsdecode((_PROC / str(pid) / "cmdline").read_bytes().split(b"\0", 1)[0]))
         parent = _parent(pid)
-        return homes in program.parents and parent is not None and _name(parent) != ENGINE
+        if homes not in program.parents or parent is None:
+            return False
+        # An engine that was just ended can still be its parent for a moment, and still have its name.
+        return parent in ended or _name(parent) != ENGINE
     return False
 
 
