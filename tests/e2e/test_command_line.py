@@ -232,6 +232,8 @@ def test_rebuild_rolls_out_a_new_image_of_the_same_commit(live: Live, tmp_path: 
     assert after["buildJobName"] != before["buildJobName"]
     (container,) = (live.pull_request.deployment() or {})["spec"]["template"]["spec"]["containers"]
     assert container["image"] == after["image"] != before["image"]
+    # The old Pod answers its last requests while it goes.
+    until(lambda: len(live.pull_request.pods()) == 1, "the old Pod is gone")
     (pod,) = live.pull_request.pods()
     assert pod["spec"]["containers"][0]["image"] == after["image"]
     assert live.commit in (live.pull_request.page() or "")

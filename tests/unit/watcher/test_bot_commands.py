@@ -94,6 +94,11 @@ def test_a_branch_that_is_left_out(run: Run, repository: Repository) -> None:
     assert "no review app: branch dependabot/npm is one that ignoreBranches leaves out" in done.stderr
 
 
+def without_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The kubernetes client reads the variable once, when it is imported.
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "/nowhere/kubeconfig")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -109,7 +114,10 @@ def test_a_branch_that_is_left_out(run: Run, repository: Repository) -> None:
         ("comment --preview /nowhere", "no cluster is configured"),
     ],
 )
-def test_wrong_arguments(run: Run, repository: Repository, arguments: str, said: str) -> None:
+def test_wrong_arguments(
+    run: Run, repository: Repository, monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+) -> None:
+    without_cluster(monkeypatch)
     done = run(*arguments.split())
     assert done.exit_code == (1 if "cluster" in said else 2)
     assert said in (plain(done) or str(done.exception))
@@ -122,7 +130,10 @@ def test_without_a_ci_the_options_say_it_all(run: Run, repository: Repository, m
     assert "give --forge" in plain(run("comment", "--repository", "acme/shop", "--pr", "42"))
 
 
-def test_nothing_is_uploaded_without_a_cluster(run: Run, repository: Repository) -> None:
+def test_nothing_is_uploaded_without_a_cluster(
+    run: Run, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_cluster(monkeypatch)
     repository.commit({".reviewapp.yaml": config()})
     done = run("submit", "--upload-url", "http://127.0.0.1:1/k", "--tarball-url", "http://h/k")
     assert done.exit_code == 1
