@@ -19,6 +19,9 @@ from dev.toolchain.components import CLUSTER, ENGINE
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the programs it is made of.")
 
+# The end-to-end tests mostly wait for Pods: the others run beside them. tests/conftest.py says what stays together.
+_ALL_TESTS = ("--numprocesses=2", "--dist=loadgroup")
+
 
 @app.command()
 def up() -> None:
@@ -44,8 +47,9 @@ def test(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments o
     """Run the tests, on the cluster of KUBECONFIG or on the local one.
 
     Where neither is to be had, those that need a cluster are skipped and say why; with CI=true that is a failure.
+    Without arguments all tests run, on two processes.
     """
-    command = [sys.executable, "-m", "pytest", *(arguments or [])]
+    command = [sys.executable, "-m", "pytest", *(arguments or _ALL_TESTS)]
     reason = None if foreign() else cluster.why_not()
     if reason is None:
         prepare().run(*command)

@@ -1,4 +1,4 @@
-"""Which tests this machine can run. With CI=true, what can't run is a failure."""
+"""Which tests this machine can run, and which stay in one process. With CI=true, what can't run is a failure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def _missing(marker: str) -> str | None:
     if marker == "cluster" and not os.environ.get("KUBECONFIG"):
         return os.environ.get(NO_CLUSTER) or "KUBECONFIG is not set: run the tests with `make test`"
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each folder's tests that share a watcher or an engine in one process, where there are several."""
+    for item in items:
+        folder = item.nodeid.split("/")[1]
+        if folder in {"e2e", "integration"}:
+            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
