@@ -24,6 +24,7 @@ def _missing(marker: str) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep each folder's tests that share a watcher or an engine in one process, where there are several."""
     for item in items:
