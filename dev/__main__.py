@@ -20,7 +20,7 @@ from dev.toolchain.components import CLUSTER, ENGINE
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the programs it is made of.")
 
 # The end-to-end tests mostly wait for Pods: the others run beside them. tests/conftest.py says what stays together.
-_ALL_TESTS = ("--numprocesses=2", "--dist=loadgroup")
+_ALL_TESTS = ("--numprocesses=2",)
 
 
 @app.command()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from dev.target import NO_CLUSTER
 
@@ -24,13 +26,16 @@ def _missing(marker: str) -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook.
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each folder's tests that share a watcher or an engine in one process, where there are several."""
-    for item in items:
-        folder = item.nodeid.split("/")[1]
-        if folder in {"e2e", "integration"}:
-            item.add_marker(pytest.mark.xdist_group(folder))
+class _Scheduling(LoadScopeScheduling):
+    """Keep the tests of a folder that share a watcher or an engine in one process, where there are several."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.split("/")[1]
+        return folder if folder in {"e2e", "integration"} else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
