@@ -72,7 +72,7 @@ class Life:
 
     def _look(self, cluster: Cluster) -> None:
         self.ready = self.pull_request.status()
-        self.events = self.pull_request.events()
+        self.events = self._events_until_ready(since=0)
         self.page = self.pull_request.page() or ""
         lines = (self.pull_request.page("environment") or "").splitlines()
         self.environment = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -92,7 +92,13 @@ class Life:
         until(is_ready_with_new, f"ready with {self.new}")
         self.answers.append(self.pull_request.page() or "nothing")
         self.jobs_after_push = [job["metadata"]["name"] for job in self.pull_request.jobs()]
-        self.events_after_push = self.pull_request.events()[len(self.events) :]
+        self.events_after_push = self._events_until_ready(since=len(self.events))
+
+    def _events_until_ready(self, since: int) -> list[tuple[str, str]]:
+        """Return the Events from the given place on; the last one comes a moment after the status that it tells of."""
+        last = ("Normal", "Ready")
+        until(lambda: last in self.pull_request.events()[since:], "the Event of being ready")
+        return self.pull_request.events()[since:]
 
     def _close(self, cluster: Cluster) -> None:
         self.kinds_before_close = {entry.split()[0] for entry in self.pull_request.left()}

@@ -20,6 +20,8 @@ from tests import samples
 from watcher.cluster import DECLARED, Cluster, Object, Resource
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+# What the namespaces of these tests start with: others on the cluster leave them out.
+ENGINE_NAMESPACES = "engine-"
 SECRET_VALUE = "a value that nobody may read"
 
 MakeInputs = Callable[..., StackInputs]
@@ -38,7 +40,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Generator[str]:
-    name = f"engine-{uuid.uuid4().hex[:8]}"
+    name = f"{ENGINE_NAMESPACES}{uuid.uuid4().hex[:8]}"
     cluster.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     cluster.delete(NAMESPACES, None, name)
