@@ -24,6 +24,7 @@ import yaml
 
 from dev.console import Step, fail
 from dev.paths import REPOSITORY, STATE
+from stacks import naming
 from watcher.cluster import NAMESPACES, Cluster
 
 _SERVICE_ACCOUNT = "reviewapp"
@@ -59,8 +60,11 @@ class Installation:
                 )
             _kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/reviewapps.reviewtron.k8s.revelry.co")
 
-    def namespace(self, name: str) -> None:
-        """Make a namespace for apps, unless it is there; wait for one of that name that is just going."""
+    def namespace(self, name: str, allow: str = "acme/*") -> None:
+        """Make a namespace and open it to the repositories that `allow` names; wait for one of that name that is going.
+
+        One that is there is opened all the same.
+        """
         deadline = time.monotonic() + _GOING_SECONDS
         while (found := self._cluster.get(NAMESPACES, None, name)) and "deletionTimestamp" in found["metadata"]:
             if time.monotonic() > deadline:
@@ -68,8 +72,11 @@ class Installation:
                     f"namespace {name} has been going for {_GOING_SECONDS:g} s", f"see `kubectl get ns {name} -o yaml`"
                 )
             time.sleep(0.1)
+        metadata = {"name": name, "annotations": {naming.ALLOW_ANNOTATION: allow}}
         if found is None:
-            self._cluster.create(NAMESPACES, None, {"metadata": {"name": name}})
+            self._cluster.create(NAMESPACES, None, {"metadata": metadata})
+        else:
+            self._cluster.patch(NAMESPACES, None, name, {"metadata": metadata})
 
     @contextmanager
     def watcher(self, **settings: str) -> Generator[subprocess.Popen[bytes]]:

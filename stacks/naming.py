@@ -22,6 +22,8 @@ PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 """Annotation of a ReviewApp: with the value `true` no Pod of the app runs. Builds go on."""
 REBUILD_ANNOTATION: Final = f"{GROUP}/rebuild"
 """Annotation of a ReviewApp: each new value builds its commit once more."""
+ALLOW_ANNOTATION: Final = f"{GROUP}/allow"
+"""Annotation of a namespace: patterns of the repositories whose review apps its owner lets in."""
 FINALIZER: Final = f"{GROUP}/stack"
 
 TLS_SUFFIX: Final = "tls"

@@ -21,6 +21,7 @@ from provisioner.errors import (
 )
 from provisioner.review_app import Spec, parse
 from provisioner.settings import Settings
+from provisioner.tenancy import require_open
 from stacks import naming
 from stacks.inputs import TLS, Build, StackInputs
 from watcher.cluster import Object, section
@@ -52,6 +53,7 @@ class View:
         pods: all Pods that carry the stack's label, of builds and of the app.
         tls: the wildcard certificate, where the settings name one and it is there.
         failure: the last engine run, if it failed.
+        namespace: the namespace that the spec names, if it is there.
     """
 
     review_app: Object
@@ -62,6 +64,7 @@ class View:
     pods: Sequence[Object] = ()
     tls: TLS | None = None
     failure: Failure | None = None
+    namespace: Object | None = None
 
     @property
     def name(self) -> str:
@@ -151,6 +154,10 @@ def decide(view: View, settings: Settings, now: float) -> Action:
     if entry and (entry.inputs.stack != inputs.stack or entry.phase in {"destroying", "destroyed"}):
         # The name now asks for another pull request, or its last life is not yet cleaned up.
         return _destroy(view, settings)
+    try:
+        require_open(spec, view.namespace and section(view.namespace, "metadata", "annotations"))
+    except SpecRefused as error:
+        return Refuse(error)
     if entry and entry.phase == "applied" and entry.digest == inputs.digest():
         return Nothing()
     if view.failure and view.failure.digest == inputs.digest() and now < view.failure.retry_at:

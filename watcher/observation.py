@@ -7,7 +7,7 @@ from collections.abc import Callable
 from provisioner.errors import ReviewAppError
 from stacks import naming
 from watcher.certificate import WildcardCertificate
-from watcher.cluster import DEPLOYMENTS, JOBS, PODS, REVIEW_APPS, Cluster, Object, section
+from watcher.cluster import DEPLOYMENTS, JOBS, NAMESPACES, PODS, REVIEW_APPS, Cluster, Object, section
 from watcher.decide import Failure, View
 from watcher.informers import Informer
 from watcher.journal import Journal
@@ -39,7 +39,8 @@ class Observation:
             Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
             for resource in (JOBS, DEPLOYMENTS, PODS)
         )
-        self.informers = [self._review_apps, self._jobs, self._deployments, self._pods]
+        self._namespaces = Informer(cluster, NAMESPACES, self._namespace_changed)
+        self.informers = [self._review_apps, self._jobs, self._deployments, self._pods, self._namespaces]
         self._certificate: WildcardCertificate | None = None
         if tls_secret:
             self._certificate = WildcardCertificate(cluster, tls_secret, self._certificate_changed)
@@ -98,6 +99,7 @@ class Observation:
             pods=self._pods.labelled(parts) if parts else [],
             tls=self._certificate.get() if self._certificate else None,
             failure=failure,
+            namespace=self._namespaces.get(asked_namespace(review_app) or ""),
         )
 
     def _review_app_changed(self, item: Object) -> None:
@@ -105,6 +107,12 @@ class Observation:
 
     def _part_changed(self, item: Object) -> None:
         self._on_part(item["metadata"]["labels"][naming.STACK_LABEL])
+
+    def _namespace_changed(self, namespace: Object) -> None:
+        name = namespace["metadata"]["name"]
+        for item in self._review_apps.all():
+            if asked_namespace(item) == name:
+                self._review_app_changed(item)
 
     def _certificate_changed(self) -> None:
         for item in self._review_apps.all():
@@ -118,3 +126,8 @@ def asked_stack(review_app: Object) -> str | None:
     if owner and repository and pull_request:
         return naming.stack_name(owner, repository, pull_request)
     return None
+
+
+def asked_namespace(review_app: Object) -> str | None:
+    """Return the name of the namespace that a ReviewApp asks for, where its spec names one at all."""
+    return section(review_app, "spec", "config").get("namespace")

@@ -16,10 +16,11 @@ from provisioner.preview.model import Preview
 from provisioner.review_app import Spec, parse
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
+from provisioner.tenancy import require_open
 from stacks.inputs import TLS, StackInputs
 from stacks.review_app import manifests, stack_label_selector
 from watcher.certificate import certificate
-from watcher.cluster import JOBS, REVIEW_APPS, SECRETS, ApiRefused, Cluster, Object, section
+from watcher.cluster import JOBS, NAMESPACES, REVIEW_APPS, SECRETS, ApiRefused, Cluster, Object, section
 from watcher.decide import View, wanted
 from watcher.journal import Entry, Journal
 from watcher.observation import asked_stack
@@ -62,7 +63,7 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
     if found.is_new and view.entry and view.entry.phase == "applied":
         raise StackNotFound(inputs.stack)
     # After the engine's run: a cluster that answers now is one that has answered it.
-    obstacles, unseen = _conditions(cluster, inputs)
+    obstacles, unseen = _conditions(cluster, spec, inputs)
     return dataclasses.replace(
         found,
         assumptions=tuple(_assumptions(view, spec, inputs, built=built)),
@@ -134,23 +135,32 @@ def _under_way(entry: Entry | None) -> list[str]:
     return []
 
 
-def _conditions(cluster: Cluster, inputs: StackInputs) -> tuple[list[str], list[str]]:
+def _conditions(cluster: Cluster, spec: Spec, inputs: StackInputs) -> tuple[list[str], list[str]]:
     """Return what makes an update fail, and of what that could not be seen."""
     obstacles: list[str] = []
     unseen: list[str] = []
-    for target, look in _looks(cluster, inputs):
+    for target, look in _looks(cluster, spec, inputs):
         try:
             look()
-        except (ApplyRefused, ForeignObject) as error:
+        except (ApplyRefused, ForeignObject, SpecRefused) as error:
             obstacles.append(str(error))
         except ApiRefused as error:
             unseen.append(f"{target}: {error}")
     return obstacles, unseen
 
 
-def _looks(cluster: Cluster, inputs: StackInputs) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _looks(cluster: Cluster, spec: Spec, inputs: StackInputs) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name in namespaces(inputs):
         yield f"whether namespace {name} is there", partial(require_namespace, cluster, name)
+    repository = f"{spec.repo_owner}/{spec.repo}"
+    yield f"whether namespace {inputs.namespace} is open to {repository}", partial(_require_open, cluster, spec)
     for manifest in manifests(inputs):
         look = partial(refuse_foreign_object, cluster, inputs.stack, manifest)
         yield f"whether {name_of(manifest)} is somebody else's", look
+
+
+def _require_open(cluster: Cluster, spec: Spec) -> None:
+    namespace = cluster.get(NAMESPACES, None, spec.config.namespace)
+    # That it is not there has been said.
+    if namespace:
+        require_open(spec, section(namespace, "metadata", "annotations"))

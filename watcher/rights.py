@@ -23,8 +23,7 @@ _EVERYWHERE: Final = (
     ("apps", "deployments", ("list", "watch")),
     ("batch", "jobs", ("list", "watch")),
     ("", "pods", ("list", "watch")),
-    ("", "namespaces", ("get",)),
-    ("", "namespaces", ("get",)),
+    ("", "namespaces", ("get", "list", "watch")),
 )
 _OWN: Final = (("", "secrets", ("get", "list", "create", "update", "delete")), ("", "pods", ("get",)))
 _EVENTS: Final = (("", "events", ("create",)),)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
+from dev.installation import Installation
 from dev.sample import CONFIG_MAPS
 from tests.e2e.conftest import Repository
 from tests.e2e.pull_request import PullRequest
@@ -53,7 +54,11 @@ def test_a_namespace_that_is_going_takes_no_app_and_says_so(
 
 
 def test_an_app_heals_when_its_namespace_is_made(
-    repository: Repository, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
+    repository: Repository,
+    commits: dict[str, str],
+    cluster: Cluster,
+    installation: Installation,
+    watcher: RunningWatcher,
 ) -> None:
     pull_request = repository.pull_request()
     pull_request.namespace = f"{repository.namespace}-late"
@@ -61,6 +66,6 @@ def test_an_app_heals_when_its_namespace_is_made(
     refused = pull_request.until_condition("Ready", "False", "NamespaceNotFound", 10)
     assert pull_request.namespace in refused["message"]
 
-    cluster.create(NAMESPACES, None, {"metadata": {"name": pull_request.namespace}})
+    installation.namespace(pull_request.namespace)
     watcher.until_updated(pull_request.name)
     cluster.delete(NAMESPACES, None, pull_request.namespace)

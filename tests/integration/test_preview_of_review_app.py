@@ -24,6 +24,7 @@ from provisioner.preview.model import Preview
 from provisioner.render import read
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
+from stacks import naming
 from stacks.inputs import StackInputs
 from tests import samples
 from tests.golden.preview import renderings
@@ -82,6 +83,8 @@ class Installation:
 def installation(cluster: Cluster, engine: Engine, namespace: str, tmp_path: Path) -> Generator[Installation]:
     system = f"{namespace}-system"
     cluster.create(NAMESPACES, None, {"metadata": {"name": system}})
+    allowed = {"metadata": {"annotations": {naming.ALLOW_ANNOTATION: "acme/*"}}}
+    cluster.patch(NAMESPACES, None, namespace, allowed)
     for place in (namespace, system):
         cluster.create(_QUOTAS, place, {"metadata": {"name": "no-pods"}, "spec": {"hard": {"pods": "0"}}})
     settings = samples.settings(
@@ -150,6 +153,14 @@ def test_a_namespace_that_is_not_there_is_in_the_way(installation: Installation)
     assert obstacle.startswith("namespace there-is-no-such-namespace was refused (it is not there)")
 
 
+def test_a_namespace_that_takes_others_is_in_the_way(installation: Installation) -> None:
+    others = {"metadata": {"annotations": {naming.ALLOW_ANNOTATION: "acme/site-*"}}}
+    installation.cluster.patch(NAMESPACES, None, installation.namespace, others)
+    found = installation.preview(installation.review_app())
+    (obstacle,) = found.obstacles
+    assert obstacle.startswith(f"spec.config.namespace: '{installation.namespace}' is not open to acme/shop: ")
+
+
 def test_what_may_not_be_looked_at_is_said(
     installation: Installation, kubectl: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -165,8 +176,8 @@ def test_what_may_not_be_looked_at_is_said(
     found = installation.preview(installation.review_app(), cluster=Cluster(limited))
     assert found.counts["create"] == 5
     assert found.obstacles == ()
-    # Two namespaces, five objects.
-    assert len(found.unseen) == 2 + 5
+    # Two namespaces, whom one of them takes, five objects.
+    assert len(found.unseen) == 2 + 1 + 5
     assert found.unseen[0].startswith(f"whether namespace {installation.namespace} is there: ")
     assert f"whether Ingress {installation.namespace}/shop-7 is somebody else's: " in found.unseen[-1]
 

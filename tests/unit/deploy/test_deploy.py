@@ -93,8 +93,8 @@ class TestRights:
         plural = {"Ingress": "ingresses"}.get(kind, f"{kind.lower()}s")
         assert verbs("reviewapp-stack", group, plural) == {"get", "list", "watch", "create", "patch", "delete"}
 
-    def test_of_namespaces_it_can_only_see_whether_they_are_there(self) -> None:
-        assert verbs("reviewapp-watch", "", "namespaces") == {"get"}
+    def test_of_namespaces_it_can_only_see_whether_they_are_there_and_whom_they_take(self) -> None:
+        assert verbs("reviewapp-watch", "", "namespaces") == {"get", "list", "watch"}
 
     def test_stacks_can_touch_nothing_else(self) -> None:
         resources = [resource for rule in rules("reviewapp-stack") for resource in rule["resources"]]

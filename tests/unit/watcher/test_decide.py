@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -11,14 +12,16 @@ from provisioner.errors import EngineFailed, EngineKilled, ReviewAppError
 from provisioner.review_app import parse
 from stacks import naming
 from stacks.inputs import StackInputs
-from tests.unit.watcher.views import FIRST, SECOND, SETTINGS, entry, inputs, job, review_app, spec
+from tests.unit.watcher.views import FIRST, NAMESPACE, SECOND, SETTINGS, entry, inputs, job, review_app, spec
 from watcher.cluster import Object
 from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
+from watcher.journal import Phase
 
 NOW = 1_000.0
 
 
 def next_of(item: Object, jobs: Sequence[Object] = (), failure: Failure | None = None, **view: object) -> Action:
+    view = {"namespace": NAMESPACE} | view
     return decide(View(item, jobs=jobs, failure=failure, **view), SETTINGS, NOW)  # type: ignore[arg-type]
 
 
@@ -94,15 +97,15 @@ def test_a_freshly_signed_address_after_a_failed_build_builds_again() -> None:
 
 def test_new_settings_build_no_commit_again() -> None:
     other = SETTINGS.model_copy(update={"builder_image": "another", "build_retries": 0})
-    view = View(review_app(), entry=entry("applied", inputs(built=True)))
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), namespace=NAMESPACE)
     assert decide(view, other, NOW) == Nothing()
 
 
 def test_a_commit_that_is_pushed_to_another_registry_by_new_settings_runs_where_it_was_pushed() -> None:
     other = SETTINGS.model_copy(update={"registry": "another:5000"})
-    view = View(review_app(), entry=entry("applied", inputs(built=True)))
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), namespace=NAMESPACE)
     assert decide(view, other, NOW) == Nothing()
-    built = View(review_app(), jobs=[job(condition="Complete")], entry=entry("applied", inputs()))
+    built = dataclasses.replace(view, jobs=[job(condition="Complete")], entry=entry("applied", inputs()))
     workload = applied(decide(built, other, NOW)).inputs.workload
     assert (workload.replicas, workload.image) == (1, inputs().workload.image)
 
@@ -280,3 +283,32 @@ def test_a_delete_of_a_second_review_app_leaves_the_first_ones_stack() -> None:
 
 def test_a_deleted_one_without_our_finalizer_is_not_ours() -> None:
     assert next_of(review_app(claimed=False, deleting=True)) == Nothing()
+
+
+def closed(allow: str | None = None) -> Object:
+    annotations = {} if allow is None else {naming.ALLOW_ANNOTATION: allow}
+    return {"metadata": {"name": "review-shop", "annotations": annotations}}
+
+
+def test_a_closed_namespace_takes_nothing_new() -> None:
+    action = next_of(review_app(), namespace=closed())
+    assert isinstance(action, Refuse)
+    assert action.error.reason == "NamespaceNotOpen"
+    pushed = review_app(commitHash=SECOND)
+    assert isinstance(next_of(pushed, entry=entry("applied", inputs(built=True)), namespace=closed()), Refuse)
+
+
+def test_a_namespace_that_is_not_there_is_made_nothing_in() -> None:
+    action = next_of(review_app(), namespace=None)
+    assert isinstance(action, Refuse)
+    assert action.error.reason == "NamespaceNotFound"
+
+
+@pytest.mark.parametrize("namespace", [None, closed(), closed("no pattern")], ids=["gone", "closed", "bad"])
+@pytest.mark.parametrize("phase", ["applying", "applied", "destroying", "destroyed"])
+def test_a_delete_never_waits_for_a_namespace_to_open(namespace: Object | None, phase: Phase) -> None:
+    last = entry(phase, inputs(built=True))
+    assert isinstance(next_of(review_app(deleting=True), entry=last, namespace=namespace), Destroy)
+    if phase.startswith("destroy"):
+        # The last life is cleaned up, whatever becomes of the next.
+        assert isinstance(next_of(review_app(), entry=last, namespace=namespace), Destroy)

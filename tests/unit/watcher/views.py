@@ -25,6 +25,7 @@ SPEC: dict[str, Any] = {
     "tarballUrl": "https://example.com/a.tar.gz",
     "config": {"namespace": "review-shop", "applicationPort": 8080},
 }
+NAMESPACE: Object = {"metadata": {"name": "review-shop", "annotations": {naming.ALLOW_ANNOTATION: "acme/*"}}}
 SETTINGS = Settings(app_domain="example.com", registry="registry:5000", passphrase=SecretStr("p" * 16))
 
 
