@@ -4,7 +4,7 @@
     ├── ParameterError      2   a parameter is missing or does not hold
     ├── FetchRefusedError   3   the other side answered, and the answer is no
     ├── FetchFailedError    4   network or server failed, and went on failing
-    ├── ArchiveError        5   what was fetched is no archive, or a damaged one
+    ├── ArchiveError        5   what was fetched is no archive, a damaged one, or not the one that was meant
     ├── UnsafeEntryError    6   an entry of the archive reaches outside the target
     ├── LimitError          7   the archive is larger than allowed
     └── WriteError          8   the target can't be written
@@ -45,7 +45,7 @@ class FetchFailedError(UnpackError):
 
 
 class ArchiveError(UnpackError):
-    """What was fetched is no archive that we know, or a damaged one."""
+    """What was fetched is no archive that we know, a damaged one, or not the one that was meant."""
 
     exit_code = 5
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import stamina
 
-from builder.errors import FetchFailedError, FetchRefusedError, LimitError
+from builder.errors import ArchiveError, FetchFailedError, FetchRefusedError, LimitError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -42,12 +43,14 @@ class Source:
         maximum_bytes: how large it may be, as it comes.
         timeout_seconds: for all of it, retries included.
         s3_endpoint_url: an S3 other than AWS's own.
+        sha256: what its SHA-256 must be, in lower-case hexadecimal digits; anything if None.
     """
 
     url: str
     maximum_bytes: int
     timeout_seconds: float
     s3_endpoint_url: str | None = None
+    sha256: str | None = None
 
 
 def shown(url: str) -> str:
@@ -66,6 +69,7 @@ def fetch(source: Source, file: BinaryIO) -> int:
         FetchRefusedError: the other side said no, or what it said makes no sense to follow.
         FetchFailedError: it went on failing, or took too long.
         LimitError: it is larger than allowed.
+        ArchiveError: it came whole, and is not the one that was meant.
     """
     deadline = time.monotonic() + source.timeout_seconds
     chunks_of = _from_s3 if source.url.startswith("s3://") else _from_http
@@ -87,8 +91,10 @@ def fetch(source: Source, file: BinaryIO) -> int:
 
 def _copy(chunks: Iterator[bytes], file: BinaryIO, source: Source, deadline: float) -> int:
     size = 0
+    digest = hashlib.sha256()
     for chunk in chunks:
         size += len(chunk)
+        digest.update(chunk)
         _check_size(size, source)
         if time.monotonic() > deadline:
             raise FetchFailedError(
@@ -97,6 +103,11 @@ def _copy(chunks: Iterator[bytes], file: BinaryIO, source: Source, deadline: flo
             )
         file.write(chunk)
     file.flush()
+    if source.sha256 not in (None, digest.hexdigest()):
+        raise ArchiveError(
+            f"the tarball {shown(source.url)} has the SHA-256 {digest.hexdigest()}, and spec.tarballSha256 is "
+            f"{source.sha256}: upload the one that was meant, or correct the checksum"
+        )
     return size
 
 

@@ -44,6 +44,7 @@ class Parameters(BaseSettings):
     maximum_compressed_bytes: int = Field(ge=1)
     maximum_unpacked_bytes: int = Field(ge=1)
     maximum_entries: int = Field(ge=1)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Of the tarball; any if left out.")
     timeout_seconds: float = Field(gt=0, description="For the fetch, its retries included.")
     s3_endpoint_url: str | None = Field(default=None, validation_alias="S3_ENDPOINT_URL")
 
@@ -83,6 +84,7 @@ def run(parameters: Parameters, progress: TextIO) -> Contents:
                     maximum_bytes=parameters.maximum_compressed_bytes,
                     timeout_seconds=parameters.timeout_seconds,
                     s3_endpoint_url=parameters.s3_endpoint_url,
+                    sha256=parameters.sha256,
                 ),
                 tarball,
             )

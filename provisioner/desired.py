@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from provisioner import build_options
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
 from stacks import naming
-from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
+from stacks.inputs import TLS, Build, BuildOptions, Migrate, Route, SourceLimits, StackInputs, Workload
 from stacks.route import url
 
 
@@ -93,14 +94,46 @@ def _workload(spec: Spec, image: str, replicas: int, *, paused: bool) -> Workloa
     )
 
 
+def _tarball_url(spec: Spec, settings: StackSettings) -> str:
+    """Return where the commit's tarball is: where the spec says, else where the older operator's bot has put it."""
+    if spec.tarball_url:
+        return spec.tarball_url
+    if settings.tarball_bucket is None:
+        remedy = "is missing: add it, or have the setting tarball_bucket name the bucket of all tarballs"
+        raise SpecRefused([Refusal("spec.tarballUrl", "", remedy)])
+    return f"s3://{settings.tarball_bucket}/{spec.repo_owner}-{spec.repo}-{spec.commit_hash[:8]}"
+
+
+def _options(config: Config) -> BuildOptions:
+    asked = config.build or build_options.BuildOptions()
+    return BuildOptions(
+        dockerfile=asked.dockerfile or "",
+        context=asked.context or "",
+        target=asked.target or "",
+        arguments={argument.name: argument.value for argument in asked.args},
+        platform=asked.platform or "",
+    )
+
+
 def wanted_build(spec: Spec, settings: StackSettings, attempt: str = "") -> Build:
-    """Return the build of the spec's commit; an `attempt` of `naming.attempt` makes it one more."""
+    """Return the build of the spec's commit; an `attempt` of `naming.attempt` makes it one more.
+
+    Raises:
+        SpecRefused: it does not say where the commit's source is.
+    """
     return Build(
         job_name=naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash, attempt),
         namespace=settings.build_namespace,
         commit=spec.commit_hash,
         attempt=attempt,
-        tarball_url=spec.tarball_url,
+        tarball_url=_tarball_url(spec, settings),
+        tarball_sha256=(spec.tarball_sha256 or "").lower(),
+        limits=SourceLimits(
+            compressed_bytes=settings.tarball_maximum_bytes,
+            unpacked_bytes=settings.tarball_maximum_unpacked_bytes,
+            entries=settings.tarball_maximum_entries,
+        ),
+        options=_options(spec.config),
         image=naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash, attempt),
         registry_insecure=settings.registry_insecure,
         push_secret_name=settings.push_secret_name,

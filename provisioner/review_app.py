@@ -7,86 +7,36 @@ generated from these models by `provisioner.crd`.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from provisioner.build_options import BuildOptions
 from provisioner.errors import SpecRefused
+from provisioner.fields import (
+    NO_CONTROL,
+    Argument,
+    Label,
+    Model,
+    ObjectName,
+    Scalar,
+    SecretName,
+    VariableName,
+    Word,
+)
 from provisioner.refusals import matching, refusals
-from stacks import naming
 
 VERSION = "v1"
 PLURAL = "reviewapps"
 KIND = "ReviewApp"
 
 
-def _as_text(value: object) -> object:
-    """Return a number or a boolean as JSON writes it; leave the rest to the model."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _not_ours(name: str) -> str:
-    """Refuse the copies of the wildcard TLS secret: in an app's environment they would give its key away."""
-    if name.endswith(f"--{naming.TLS_SUFFIX}"):
-        raise PydanticCustomError("reserved", "is a name that review apps keep for themselves: name another Secret")
-    return name
-
-
-# What YAML has not or takes for the end of a line, and JSON writes as it is.
-# https://yaml.org/spec/1.2.2/#51-character-set
-_NOT_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
-
-
-def _in_yaml(text: str) -> str:
-    """Refuse what the API server can't read in an object that is applied."""
-    if _NOT_IN_YAML.search(text):
-        raise PydanticCustomError("characters", "must not hold control characters or byte order marks: remove them")
-    return text
-
-
-_NO_CONTROL = matching(r"[^\x00-\x1f\x7f-\x9f]*", "must not hold control characters: remove them")
-_NO_NULL = matching(r"[^\x00]*", "must not hold null bytes: remove them")
-
-Label = Annotated[
-    str,
-    Field(max_length=63),
-    matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "must be a DNS label: lower-case letters, digits and '-'"),
-]
-ObjectName = Annotated[
-    str,
-    Field(max_length=253),
-    matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "must be an object's name: lower-case letters, digits, '-' and '.'"),
-]
-SecretName = Annotated[ObjectName, AfterValidator(_not_ours)]
-Text = Annotated[str, Field(max_length=32_768), _NO_NULL]
-Argument = Annotated[Text, AfterValidator(_in_yaml)]
-Scalar = Annotated[Text, BeforeValidator(_as_text, json_schema_input_type=Any)]
-Word = Annotated[
-    str,
-    Field(max_length=100),
-    matching(r"[A-Za-z0-9._-]+", "must be a name as forges have it: letters, digits, '.', '_' and '-'"),
-]
-VariableName = Annotated[
-    str,
-    Field(max_length=256),
-    matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a variable's name: letters, digits and '_', not a digit first"),
-]
-
-
 # A Secret holds 1 MiB: the values go into one, and all of the config into the one that is kept for each stack.
 _MOST_CONFIG_BYTES = 262_144
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class SecretReference(_Model):
+class SecretReference(Model):
     """A key of a Secret in the app's namespace."""
 
     name: SecretName = Field(description="Name of the Secret.")
@@ -95,7 +45,7 @@ class SecretReference(_Model):
     )
 
 
-class ValueSource(_Model):
+class ValueSource(Model):
     """A value that stands here, or that a Secret in the app's namespace holds."""
 
     value: Scalar | None = Field(default=None, description="The value itself; everyone can read it here.")
@@ -108,7 +58,7 @@ class ValueSource(_Model):
         return self
 
 
-class CopyFrom(_Model):
+class CopyFrom(Model):
     """The database whose data the app's own one starts with."""
 
     # The one key that the original resource writes with an underscore.
@@ -120,7 +70,7 @@ class CopyFrom(_Model):
     password: ValueSource | None = None
 
 
-class Database(_Model):
+class Database(Model):
     """The app's own database."""
 
     backend: Literal["kubedb"] = Field(default="kubedb", description="What runs the database.")
@@ -128,14 +78,14 @@ class Database(_Model):
     copy_from: CopyFrom | None = Field(default=None, description="The database whose data it starts with.")
 
 
-class Migrate(_Model):
+class Migrate(Model):
     """A command that runs in the app's image and environment before each start of the app."""
 
     command: tuple[Argument, ...] = Field(default=(), max_length=64, description="In place of the image's entry point.")
     args: tuple[Argument, ...] = Field(default=(), max_length=64, description="In place of the image's command.")
 
 
-class EnvironmentValue(_Model):
+class EnvironmentValue(Model):
     """One environment variable; a number or a boolean becomes its text."""
 
     name: VariableName
@@ -151,7 +101,7 @@ def _no_duplicates(values: tuple[EnvironmentValue, ...]) -> tuple[EnvironmentVal
     return values
 
 
-class Environment(_Model):
+class Environment(Model):
     """The app's environment: Secrets and ConfigMaps of its namespace, and values."""
 
     secrets: tuple[SecretName, ...] = Field(
@@ -165,7 +115,7 @@ class Environment(_Model):
     )
 
 
-class Config(_Model):
+class Config(Model):
     """The review-app config from the repository's YAML file."""
 
     namespace: Label = Field(description="Namespace of the app's objects; it must exist.")
@@ -173,6 +123,7 @@ class Config(_Model):
         description="Port that the app listens on."
     )
     registry_secret_name: ObjectName | None = Field(default=None, description="Secret with which the image is pulled.")
+    build: BuildOptions | None = Field(default=None, description="How the image is built.")
     migrate: Migrate | None = Field(
         default=None, description="What runs, in the app's image and environment, before each start of the app."
     )
@@ -193,7 +144,7 @@ class Config(_Model):
         return self
 
 
-class Spec(_Model):
+class Spec(Model):
     """What the bot says of a pull request."""
 
     # The bot may say more than we read; the API server prunes it, and so does this.
@@ -201,23 +152,34 @@ class Spec(_Model):
 
     repo_owner: Word
     repo: Word
-    branch: Annotated[str, Field(min_length=1, max_length=255), _NO_CONTROL]
+    branch: Annotated[str, Field(min_length=1, max_length=255), NO_CONTROL]
     pr: Annotated[str, Field(max_length=10), matching(r"[1-9][0-9]*", 'must be a pull request\'s number, as in "42"')]
     commit_hash: Annotated[
         str,
         Field(max_length=64),
         matching(r"[0-9a-fA-F]{7,64}", "must be a commit's hash: 7 to 64 hexadecimal digits"),
     ]
-    tarball_url: Annotated[
-        str,
-        Field(max_length=4096),
-        matching(r"(https?|s3)://[!-~]+", "must be an https://, http:// or s3:// address, in ASCII"),
-        matching(r"\w+://[^/?#]+/[^?#]+.*", "must name a file on its host"),
-    ]
+    tarball_url: (
+        Annotated[
+            str,
+            Field(max_length=4096),
+            matching(r"(https?|s3)://[!-~]+", "must be an https://, http:// or s3:// address, in ASCII"),
+            matching(r"\w+://[^/?#]+/[^?#]+.*", "must name a file on its host"),
+        ]
+        | None
+    ) = Field(default=None, description="The commit's source; left out, it is in the installation's bucket.")
+    tarball_sha256: (
+        Annotated[
+            str,
+            Field(max_length=64),
+            matching(r"[0-9a-fA-F]{64}", "must be a SHA-256: 64 hexadecimal digits"),
+        ]
+        | None
+    ) = Field(default=None, description="SHA-256 of the tarball; another one is not built.")
     config: Config
 
 
-class Condition(_Model):
+class Condition(Model):
     """https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md."""
 
     type: str
@@ -228,7 +190,7 @@ class Condition(_Model):
     observed_generation: int
 
 
-class Status(_Model):
+class Status(Model):
     """What was observed of a review app."""
 
     model_config = ConfigDict(extra="ignore")
@@ -261,16 +223,21 @@ _PUBLIC = frozenset(
         "branch",
         "commitHash",
         "configMaps",
+        "context",
+        "dockerfile",
         "ignoreBranches",
         "key",
         "name",
         "namespace",
+        "platform",
         "pr",
         "registrySecretName",
         "repo",
         "repoOwner",
         "secrets",
+        "tarballSha256",
         "tarballUrl",
+        "target",
     }
 )
 

@@ -51,6 +51,21 @@ class StackSettings(BaseSettings):
         default=None, description="Secret in the build namespace with AWS_* variables, to read s3:// tarballs."
     )
     s3_endpoint_url: str | None = Field(default=None, description="S3 endpoint other than AWS's own.")
+    tarball_bucket: (
+        Annotated[str, matching("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be the name of an S3 bucket")] | None
+    ) = Field(
+        default=None,
+        description="S3 bucket of a ReviewApp without tarballUrl; its tarball's key is <owner>-<repo>-<8 of commit>.",
+    )
+    tarball_maximum_bytes: int = Field(
+        default=512 << 20, ge=1, le=1 << 40, description="How large a tarball may be, in bytes."
+    )
+    tarball_maximum_unpacked_bytes: int = Field(
+        default=2 << 30, ge=1, le=1 << 40, description="How large it may be unpacked, in bytes."
+    )
+    tarball_maximum_entries: int = Field(
+        default=200_000, ge=1, le=10_000_000, description="How many files, folders and links it may hold."
+    )
     tls_secret: Annotated[str, matching(f"{_LABEL}/{_NAME}", "must be namespace/name of a Secret")] | None = Field(
         default=None,
         description="The wildcard TLS secret, as namespace/name; copied to each app; plain HTTP if left out.",

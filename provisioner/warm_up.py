@@ -17,7 +17,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from pydantic import SecretStr
 
 from stacks import naming, review_app
-from stacks.inputs import TLS, Build, Migrate, Route, StackInputs, Workload
+from stacks.inputs import TLS, Build, BuildOptions, Migrate, Route, StackInputs, Workload
 
 _STACK = "warm.up.0"
 
@@ -47,6 +47,7 @@ FULL_INPUTS = StackInputs(
         namespace="warm",
         commit="0",
         tarball_url="s3://warm/up",
+        options=BuildOptions(arguments={"A": "1"}),
         image="warm/up:0",
         registry_insecure=True,
         push_secret_name="push",  # noqa: S106

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 from typing import Final
 
-from stacks.inputs import Build
+from stacks.inputs import Build, BuildOptions, SourceLimits
 from stacks.manifest import Manifest
 from stacks.naming import COMMIT_ANNOTATION, COMPONENT_LABEL, GROUP
 
@@ -25,9 +26,6 @@ PUSH_CONTAINER: Final = "push"
 USER: Final = 1000
 """Uid and gid of every container: whom the rootless BuildKit image is made for, and so who may read its output."""
 
-MAXIMUM_COMPRESSED_BYTES: Final = 512 << 20
-MAXIMUM_UNPACKED_BYTES: Final = 2 << 30
-MAXIMUM_ENTRIES: Final = 200_000
 FETCH_SECONDS: Final = 300
 
 UNPACK_FINAL_EXIT_CODES: Final = (2, 5, 6, 7)
@@ -46,8 +44,6 @@ _TREE: Final = f"{_SOURCE}/tree"
 _IMAGE: Final = "/image"
 _LAYOUT: Final = f"{_IMAGE}/oci"
 
-# The tarball and what is unpacked from it are there at once.
-_SOURCE_SIZE: Final = "3Gi"
 _IMAGE_SIZE: Final = "8Gi"
 _BUILDKIT_SIZE: Final = "16Gi"
 
@@ -131,7 +127,7 @@ def job(build: Build, labels: dict[str, str]) -> Manifest:
 
 def _pod(build: Build, step: BuildStep) -> Manifest:
     volumes: list[Manifest] = [
-        {"name": "source", "emptyDir": {"sizeLimit": _SOURCE_SIZE}},
+        {"name": "source", "emptyDir": {"sizeLimit": _source_size(build.limits)}},
         {"name": "image", "emptyDir": {"sizeLimit": _IMAGE_SIZE}},
         *step.volumes,
     ]
@@ -157,15 +153,22 @@ def _pod(build: Build, step: BuildStep) -> Manifest:
     }
 
 
+def _source_size(limits: SourceLimits) -> str:
+    """Return the size of the volume in which the tarball and what is unpacked from it are at once."""
+    return f"{-(-(limits.compressed_bytes + limits.unpacked_bytes) // (1 << 30))}Gi"
+
+
 def _unpack(build: Build) -> Manifest:
     environment = {
         "UNPACK_URL": build.tarball_url,
         "UNPACK_TARGET": _TREE,
-        "UNPACK_MAXIMUM_COMPRESSED_BYTES": str(MAXIMUM_COMPRESSED_BYTES),
-        "UNPACK_MAXIMUM_UNPACKED_BYTES": str(MAXIMUM_UNPACKED_BYTES),
-        "UNPACK_MAXIMUM_ENTRIES": str(MAXIMUM_ENTRIES),
+        "UNPACK_MAXIMUM_COMPRESSED_BYTES": str(build.limits.compressed_bytes),
+        "UNPACK_MAXIMUM_UNPACKED_BYTES": str(build.limits.unpacked_bytes),
+        "UNPACK_MAXIMUM_ENTRIES": str(build.limits.entries),
         "UNPACK_TIMEOUT_SECONDS": str(FETCH_SECONDS),
     }
+    if build.tarball_sha256:
+        environment["UNPACK_SHA256"] = build.tarball_sha256
     if build.s3_endpoint_url:
         environment["S3_ENDPOINT_URL"] = build.s3_endpoint_url
     container: Manifest = {
@@ -214,8 +217,7 @@ def buildkit(build: Build) -> BuildStep:
             "build",
             "--progress=plain",
             "--frontend=dockerfile.v0",
-            f"--local=context={_TREE}",
-            f"--local=dockerfile={_TREE}",
+            *_buildkit_options(build.options),
             f"--output=type=oci,tar=false,dest={_LAYOUT}",
         ],
         "env": _environment({"BUILDKITD_FLAGS": " ".join(flags)}),
@@ -231,6 +233,24 @@ def buildkit(build: Build) -> BuildStep:
         },
     }
     return BuildStep(container=container, volumes=volumes, annotations=annotations)
+
+
+def _buildkit_options(options: BuildOptions) -> list[str]:
+    """Return the arguments of `buildctl build` that say what is built of the source tree, and how."""
+    dockerfile = posixpath.join(_TREE, options.dockerfile or posixpath.join(options.context, "Dockerfile"))
+    arguments = [
+        f"--local=context={posixpath.join(_TREE, options.context).rstrip('/')}",
+        f"--local=dockerfile={posixpath.dirname(dockerfile)}",
+    ]
+    if options.dockerfile:
+        arguments.append(f"--opt=filename={posixpath.basename(dockerfile)}")
+    if options.target:
+        arguments.append(f"--opt=target={options.target}")
+    if options.platform:
+        arguments.append(f"--opt=platform={options.platform}")
+    arguments += [f"--opt=build-arg:{name}={value}" for name, value in options.arguments.items()]
+    # As in `_environment`: Kubernetes would expand `$(NAME)`.
+    return [argument.replace("$", "$$") for argument in arguments]
 
 
 def _push(build: Build) -> Manifest:

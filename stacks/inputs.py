@@ -22,6 +22,24 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SourceLimits(_Part):
+    """How large a tarball may be."""
+
+    compressed_bytes: int = 512 << 20
+    unpacked_bytes: int = 2 << 30
+    entries: int = 200_000
+
+
+class BuildOptions(_Part):
+    """How a source tree becomes an image; empty where the builder's own way is meant."""
+
+    dockerfile: str = Field(default="", description="Path in the source tree.")
+    context: str = Field(default="", description="Path in the source tree.")
+    target: str = Field(default="", description="Stage of the Dockerfile.")
+    arguments: dict[str, str] = Field(default={}, description="Build arguments; they are no secret.")
+    platform: str = Field(default="", description="As in linux/amd64.")
+
+
 class Build(_Part):
     """The build Job of one commit.
 
@@ -33,6 +51,9 @@ class Build(_Part):
     commit: str
     attempt: str = Field(default="", description="Tells a further build of the commit from the first; part of names.")
     tarball_url: str = Field(repr=False, description="Its query can be a credential.")
+    tarball_sha256: str = Field(default="", description="What the tarball's SHA-256 must be; any if empty.")
+    limits: SourceLimits = SourceLimits()
+    options: BuildOptions = BuildOptions()
     image: str = Field(description="Where the image is pushed, with its tag.")
     registry_insecure: bool = Field(description="Whether the registry speaks plain HTTP.")
     push_secret_name: str | None = Field(description="Secret of type dockerconfigjson, for the container that pushes.")

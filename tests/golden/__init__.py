@@ -96,6 +96,24 @@ VARIANTS: dict[str, Variant] = {
             "pr": "1234567890",
         }
     ),
+    "build-options": Variant(
+        spec={"tarballUrl": None, "tarballSha256": "AB" * 32},
+        config={
+            "build": {
+                "dockerfile": "docker/app.Dockerfile",
+                "context": "./app/",
+                "target": "production",
+                "args": [{"name": "VERSION", "value": 2}, {"name": "REFERENCE", "value": "$(TARBALL) a,b"}],
+                "platform": "linux/arm64",
+            }
+        },
+        settings={
+            "tarball_bucket": "tarballs",
+            "tarball_maximum_bytes": 1 << 30,
+            "tarball_maximum_unpacked_bytes": 1 << 32,
+            "tarball_maximum_entries": 1000,
+        },
+    ),
     "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
     "other-limits-and-images": Variant(
         settings={

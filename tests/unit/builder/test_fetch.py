@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import io
 import socket
 import time
@@ -13,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mypy_boto3_s3 import S3Client
 
-from builder.errors import FetchFailedError, FetchRefusedError, LimitError
+from builder.errors import ArchiveError, FetchFailedError, FetchRefusedError, LimitError
 from builder.fetch import Source, fetch, shown
 from tests.unit.builder.conftest import WebServer
 
@@ -56,6 +57,20 @@ def test_bytes_come_as_they_are_stored(web_server: WebServer) -> None:
     stored = gzip.compress(b"tarball")
     assert fetched(web_server.gives("/a", stored, Content_Encoding="gzip")) == stored
     assert web_server.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_checksum_that_is_right(web_server: WebServer) -> None:
+    source = Source(web_server.gives("/a", b"tarball"), 100, 20, sha256=hashlib.sha256(b"tarball").hexdigest())
+    assert fetch(source, io.BytesIO()) == 7
+
+
+def test_another_tarball_than_was_meant(web_server: WebServer) -> None:
+    url = web_server.gives("/a", b"tarball of another")
+    meant, came = (hashlib.sha256(content).hexdigest() for content in (b"tarball", b"tarball of another"))
+    with pytest.raises(ArchiveError) as caught:
+        fetch(Source(f"{url}?{SECRET}", 100, 20, sha256=meant), io.BytesIO())
+    assert f"{url} has the SHA-256 {came}, and spec.tarballSha256 is {meant}: upload" in str(caught.value)
+    assert len(web_server.requests) == 1
 
 
 def test_redirects_are_followed_without_the_credentials_of_the_first(web_server: WebServer) -> None:

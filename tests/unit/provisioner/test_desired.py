@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import SpecRefused
 from provisioner.settings import Settings
-from stacks.inputs import TLS, Build, StackInputs
+from stacks.inputs import TLS, Build, SourceLimits, StackInputs
 from stacks.review_app import manifests
 from tests import samples
 
@@ -25,6 +25,22 @@ def inputs(
 def build_of(declared: StackInputs) -> Build:
     assert declared.build
     return declared.build
+
+
+class TestSource:
+    def test_without_an_address_it_is_where_the_older_operators_bot_puts_it(self) -> None:
+        settings = SETTINGS.model_copy(update={"tarball_bucket": "tarballs"})
+        assert build_of(inputs(tarballUrl=None, settings=settings)).tarball_url == "s3://tarballs/acme-shop-8a1f0e3c"
+
+    def test_without_an_address_and_a_bucket_it_is_refused(self) -> None:
+        with pytest.raises(SpecRefused, match=r"spec\.tarballUrl: is missing: add it, or have the setting tarball_"):
+            inputs(tarballUrl=None)
+
+    def test_limits_and_checksum_reach_the_build(self) -> None:
+        settings = SETTINGS.model_copy(update={"tarball_maximum_bytes": 5, "tarball_maximum_entries": 7})
+        build = build_of(inputs(settings=settings, tarballSha256="AB" * 32))
+        assert build.tarball_sha256 == "ab" * 32
+        assert build.limits == SourceLimits(compressed_bytes=5, entries=7)
 
 
 class TestLife:
@@ -202,7 +218,7 @@ def test_the_build_takes_the_installations_settings() -> None:
         build_retries=1,
     )
     assert build_of(inputs(settings=settings)).model_dump(
-        exclude={"job_name", "commit", "attempt", "image", "tarball_url"}
+        exclude={"job_name", "commit", "attempt", "image", "tarball_url", "tarball_sha256", "limits", "options"}
     ) == {
         "namespace": "reviewapp-builds",
         "registry_insecure": True,

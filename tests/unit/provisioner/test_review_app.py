@@ -142,7 +142,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         "path",
         [
-            *("repoOwner", "repo", "branch", "pr", "commitHash", "tarballUrl"),
+            *("repoOwner", "repo", "branch", "pr", "commitHash"),
             *("config", "config.namespace", "config.applicationPort"),
         ],
     )
