@@ -19,6 +19,7 @@ def stack_inputs(
     built: bool,
     tls: TLS | None,
     build: Build | None = None,
+    image: str | None = None,
     paused: bool = False,
 ) -> StackInputs:
     """Return what the stack declares now.
@@ -30,6 +31,7 @@ def stack_inputs(
         built: whether the image of that build is in the registry.
         tls: the wildcard certificate, where the settings name one and it is there.
         build: the build of the spec's commit; by default `wanted_build`.
+        image: what came out of that build, as `<repository>@sha256:…`; the build's tag where that is not known.
         paused: whether no Pod of the app is to run.
 
     Raises:
@@ -49,7 +51,7 @@ def stack_inputs(
         name=name,
         namespace=spec.config.namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec, build.image, replicas=1 if built else 0, paused=paused),
+        workload=_workload(spec, image, build.image, replicas=1 if built else 0, paused=paused),
         route=route,
         build=build,
     )
@@ -76,12 +78,13 @@ def _check_namespace(config: Config, settings: StackSettings) -> None:
         raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 
 
-def _workload(spec: Spec, image: str, replicas: int, *, paused: bool) -> Workload:
+def _workload(spec: Spec, image: str | None, tag: str, replicas: int, *, paused: bool) -> Workload:
     config = spec.config
     migrate = config.migrate
     runs_migrate = migrate and (migrate.command or migrate.args)
     return Workload(
-        image=image,
+        image=image or tag,
+        tag=tag if image and image != tag else "",
         commit=spec.commit_hash,
         replicas=replicas,
         paused=paused,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, SecretStr
@@ -10,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.refusals import MISSING, escaped, without_credentials
-from provisioner.review_app import KIND, VERSION, Spec, parse
+from provisioner.review_app import KIND, VERSION, Spec, Status, parse
 from provisioner.settings import StackSettings
 from stacks import naming
 from stacks.inputs import TLS
@@ -26,6 +27,8 @@ _API_VERSION: Final = f"{GROUP}/{VERSION}"
 # Only the cluster has the wildcard certificate.
 _UNSEEN: Final = TLS(certificate=SecretStr(""), key=SecretStr(""))
 
+_DIGEST: Final = re.compile("sha256:[0-9a-f]{64}")
+
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
@@ -37,11 +40,13 @@ class Asked:
         spec: its validated spec.
         paused: whether its annotations ask for no Pod.
         attempt: which further build of the commit its annotations ask for; empty for the first.
+        digest: of the image that its commit was built as, where its status says so; empty otherwise.
     """
 
     spec: Spec
     paused: bool = False
     attempt: str = ""
+    digest: str = ""
 
 
 def read(document: object) -> Asked:
@@ -63,7 +68,10 @@ def read(document: object) -> Asked:
     if wrong:
         raise SpecRefused(wrong)
     paused, token = (_annotation(fields, name) for name in (PAUSED_ANNOTATION, REBUILD_ANNOTATION))
-    return Asked(parse(fields["spec"]), paused == "true", naming.attempt(token) if token else "")
+    spec, status = parse(fields["spec"]), Status.read(fields.get("status"))
+    digest = status.image_digest if status.build_commit == spec.commit_hash else None
+    is_digest = _DIGEST.fullmatch(digest or "")
+    return Asked(spec, paused == "true", naming.attempt(token) if token else "", digest if digest and is_digest else "")
 
 
 def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: bool) -> list[Manifest]:
@@ -81,7 +89,10 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
     """
     build = wanted_build(asked.spec, settings, asked.attempt)
     tls = _UNSEEN if settings.tls_secret else None
-    inputs = stack_inputs(asked.spec, settings, previous=None, built=built, tls=tls, build=build, paused=asked.paused)
+    image = f"{build.image.rpartition(':')[0]}@{asked.digest}" if built and asked.digest else None
+    inputs = stack_inputs(
+        asked.spec, settings, previous=None, built=built, tls=tls, build=build, image=image, paused=asked.paused
+    )
     declared = manifests(inputs if show_secrets else _masked(inputs))
     for manifest in declared:
         unseen = manifest["metadata"]["name"] == tls_secret_name(inputs)

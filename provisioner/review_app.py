@@ -201,6 +201,7 @@ class Status(Model):
     build_commit: str | None = Field(default=None, description="Commit of the newest build.")
     build_started_at: int | None = Field(default=None, description="Unix time in seconds.")
     image: str | None = Field(default=None, description="Image of the newest build.")
+    image_digest: str | None = Field(default=None, description="Digest by which that image runs.")
     url: str | None = Field(default=None, description="Where the app answers.")
     stack: str | None = Field(default=None, description="Name of the Pulumi stack.")
     observed_generation: int | None = None

@@ -55,6 +55,9 @@ class Build(_Part):
     limits: SourceLimits = SourceLimits()
     options: BuildOptions = BuildOptions()
     image: str = Field(description="Where the image is pushed, with its tag.")
+    existing: str = Field(
+        default="", description="`<repository>@sha256:…`, where the image was there already: it is not built then."
+    )
     registry_insecure: bool = Field(description="Whether the registry speaks plain HTTP.")
     push_secret_name: str | None = Field(description="Secret of type dockerconfigjson, for the container that pushes.")
     tarball_secret_name: str | None = Field(description="Secret with AWS_* variables, for the container that fetches.")
@@ -77,7 +80,8 @@ class Migrate(_Part):
 class Workload(_Part):
     """The Deployment and its Service."""
 
-    image: str
+    image: str = Field(description="What runs: by digest, or by the tag where the digest could not be had.")
+    tag: str = Field(default="", description="Where `image` was pushed, with its tag; empty where `image` says it.")
     commit: str = Field(description="The commit that `image` was built from.")
     replicas: int = Field(description="1 once an image of the app has been built, whether or not it is paused.")
     paused: bool = Field(default=False, description="Whether no Pod of the app runs for the time being.")
@@ -89,6 +93,11 @@ class Workload(_Part):
     )
     secret_names: tuple[str, ...]
     config_map_names: tuple[str, ...]
+
+    @property
+    def built_as(self) -> str:
+        """Where `image` was pushed, with its tag."""
+        return self.tag or self.image
 
 
 class Route(_Part):

@@ -19,7 +19,7 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     objects = [secrets.environment_secret(inputs)]
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
-    if inputs.build:
+    if inputs.build and not inputs.build.existing:
         objects.append(build.job(inputs.build, inputs.labels))
     objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]
     for manifest in objects:

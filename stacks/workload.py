@@ -18,6 +18,9 @@ COMPONENT = "app"
 ENVIRONMENT_ANNOTATION = f"{naming.GROUP}/environment"
 """Annotation of Pods with a digest of the environment: with it, whoever guesses a value could check the guess."""
 
+IMAGE_ANNOTATION = f"{naming.GROUP}/image"
+"""Annotation of a Deployment with the tag of its image, which itself is given by digest."""
+
 # A Pod that is told to end gets requests until the last proxy has heard of it. Twelve updates under load: 4 of 6,100
 # requests missed without this, none of 4,161 with it.
 _LAST_REQUESTS_SECONDS = 2
@@ -54,10 +57,11 @@ def deployment(inputs: StackInputs) -> Manifest:
         pod["initContainers"] = [{**_container(inputs, MIGRATE_CONTAINER), **migrate}]
     if workload.pull_secret_name:
         pod["imagePullSecrets"] = [{"name": workload.pull_secret_name}]
+    tag = {IMAGE_ANNOTATION: workload.tag} if workload.tag else {}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(inputs, inputs.name, COMPONENT, commit),
+        "metadata": metadata(inputs, inputs.name, COMPONENT, commit | tag),
         "spec": {
             "replicas": 0 if workload.paused else workload.replicas,
             "revisionHistoryLimit": 1,

@@ -36,10 +36,12 @@ from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, sect
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
 from watcher.journal import Entry, Journal, Phase, StackHeld
+from watcher.lookups import look_up
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.observation import Observation
 from watcher.preconditions import refuse_foreign, require_namespaces
 from watcher.queue import WorkQueue
+from watcher.registry import Registry
 from watcher.status import changes, status
 from watcher.sweep import sweep
 
@@ -56,6 +58,7 @@ class Controller:
         self._settings = settings
         self._stacks = stacks
         self._journal = Journal(cluster, settings.namespace)
+        self._registry = Registry(cluster, settings)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
@@ -147,7 +150,10 @@ class Controller:
         self._queue.add_after(name, _RESYNC_SECONDS)
 
     def _view(self, review_app: Object) -> View:
-        return self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
+        view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
+        if view.deleting or not view.claimed:
+            return view
+        return dataclasses.replace(view, lookups=look_up(view, self._settings, self._registry))
 
     def _claim(self, review_app: Object) -> None:
         metadata = review_app["metadata"]

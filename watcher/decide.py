@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from provisioner.desired import stack_inputs, wanted_build
+from provisioner.desired import stack_inputs
 from provisioner.errors import (
     EngineInterrupted,
     EngineKilled,
@@ -23,9 +23,10 @@ from provisioner.review_app import Spec, parse
 from provisioner.settings import Settings
 from provisioner.tenancy import require_open
 from stacks import naming
-from stacks.inputs import TLS, Build, StackInputs
+from stacks.inputs import TLS, StackInputs
+from watcher import builds
+from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.cluster import Object, section
-from watcher.conditions import job_state
 from watcher.journal import Entry
 
 _CUT_OFF = (EngineKilled, EngineTimeout, EngineInterrupted, StackLocked)
@@ -54,6 +55,7 @@ class View:
         tls: the wildcard certificate, where the settings name one and it is there.
         failure: the last engine run, if it failed.
         namespace: the namespace that the spec names, if it is there.
+        lookups: what was looked up for the next step.
     """
 
     review_app: Object
@@ -65,6 +67,7 @@ class View:
     tls: TLS | None = None
     failure: Failure | None = None
     namespace: Object | None = None
+    lookups: Lookups = NOTHING_FOUND
 
     @property
     def name(self) -> str:
@@ -80,6 +83,15 @@ class View:
     def claimed(self) -> bool:
         """Whether our finalizer is on it."""
         return naming.FINALIZER in self.review_app["metadata"].get("finalizers", [])
+
+    @property
+    def previous(self) -> StackInputs | None:
+        """What the stack that the ReviewApp asks for was last asked to declare."""
+        spec = section(self.review_app, "spec")
+        if self.entry is None or not {"repoOwner", "repo", "pr"} <= spec.keys():
+            return None
+        stack = naming.stack_name(spec["repoOwner"], spec["repo"], spec["pr"])
+        return self.entry.inputs if self.entry.inputs.stack == stack else None
 
     @property
     def paused(self) -> bool:
@@ -187,30 +199,22 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
     Raises:
         SpecRefused: the spec can't be met.
     """
-    stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
     if view.holder not in {None, view.name}:
         raise refuse_second(view, view.holder)
-    previous = view.entry.inputs if view.entry and view.entry.inputs.stack == stack else None
-    build = _wanted_build(view, spec, settings, previous)
-    running = previous.workload if previous and previous.workload.replicas else None
-    deployed = running is not None and (running.commit, running.image) == (spec.commit_hash, build.image)
-    built = deployed or job_state(find_job(view.jobs, build.job_name)) == "succeeded"
+    previous = view.previous
+    wanted = builds.wanted(view.review_app, spec, settings, previous, view.jobs, view.pods)
+    build = wanted.build
+    if not wanted.is_known and view.lookups.image:
+        build = build.model_copy(update={"existing": view.lookups.image})
+    built = wanted.is_deployed or wanted.has_succeeded or bool(build.existing)
+    image = (wanted.reported or build.existing or view.lookups.image) if built else None
+    if wanted.is_deployed and previous:
+        # What runs goes on as it is called: another name for the same image would start it anew.
+        image = previous.workload.image
     tls = view.tls or (previous.route.tls if previous else None)
-    return stack_inputs(spec, settings, previous=previous, built=built, tls=tls, build=build, paused=view.paused)
-
-
-def _wanted_build(view: View, spec: Spec, settings: Settings, previous: StackInputs | None) -> Build:
-    """Return the build of the spec's commit: the one that is known, unless it failed or another attempt is asked for.
-
-    A commit is built once: new settings or a freshly signed address are no reason to build it again.
-    """
-    known = previous.build if previous and previous.build and previous.build.commit == spec.commit_hash else None
-    token = section(view.review_app, "metadata", "annotations").get(naming.REBUILD_ANNOTATION)
-    # Somebody who takes the annotation away asks for nothing.
-    attempt = naming.attempt(token) if token else known.attempt if known else ""
-    if known and known.attempt == attempt and job_state(find_job(view.jobs, known.job_name)) != "failed":
-        return known
-    return wanted_build(spec, settings, attempt)
+    return stack_inputs(
+        spec, settings, previous=previous, built=built, tls=tls, build=build, image=image, paused=view.paused
+    )
 
 
 def refuse_second(view: View, holder: str | None) -> SpecRefused:
@@ -218,11 +222,6 @@ def refuse_second(view: View, holder: str | None) -> SpecRefused:
     spec = view.review_app["spec"]
     pull_request = f"{spec['repoOwner']}/{spec['repo']}#{spec['pr']}"
     return SpecRefused([Refusal("spec.pr", pull_request, f"has the ReviewApp {holder} already: delete one of the two")])
-
-
-def find_job(jobs: Sequence[Object], name: str) -> Object | None:
-    """Return the Job of that name."""
-    return next((job for job in jobs if job["metadata"]["name"] == name), None)
 
 
 def _destroy(view: View, settings: Settings) -> Destroy:

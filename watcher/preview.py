@@ -20,11 +20,13 @@ from provisioner.tenancy import require_open
 from stacks.inputs import TLS, StackInputs
 from stacks.review_app import manifests, stack_label_selector
 from watcher.certificate import certificate
-from watcher.cluster import JOBS, NAMESPACES, REVIEW_APPS, SECRETS, ApiRefused, Cluster, Object, section
+from watcher.cluster import JOBS, NAMESPACES, PODS, REVIEW_APPS, SECRETS, ApiRefused, Cluster, Object, section
 from watcher.decide import View, wanted
 from watcher.journal import Entry, Journal
+from watcher.lookups import look_up
 from watcher.observation import asked_stack
 from watcher.preconditions import name_of, namespaces, refuse_foreign_object, require_namespace
+from watcher.registry import Registry
 from watcher.submission import deleting
 
 _SLOT = 0
@@ -54,10 +56,13 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
     """
     spec = parse(review_app.get("spec"))
     view = _view(cluster, settings, review_app)
+    registry = Registry(cluster, settings)
+    view = dataclasses.replace(view, lookups=look_up(view, settings, registry))
     inputs = wanted(view, spec, settings)
     if built and inputs.build:
         done = {"metadata": {"name": inputs.build.job_name}, "status": {"conditions": [_COMPLETE]}}
-        inputs = wanted(dataclasses.replace(view, jobs=[done]), spec, settings)
+        view = dataclasses.replace(view, jobs=[done])
+        inputs = wanted(dataclasses.replace(view, lookups=look_up(view, settings, registry)), spec, settings)
     _require_update(view, inputs)
     found = stacks.preview(inputs, _SLOT)
     if found.is_new and view.entry and view.entry.phase == "applied":
@@ -95,12 +100,16 @@ def _view(cluster: Cluster, settings: Settings, review_app: Object) -> View:
     journal = Journal(cluster, settings.namespace)
     journal.load()
     stack = asked_stack(review_app)
-    jobs, _ = cluster.list(JOBS, settings.build_namespace, stack_label_selector(stack)) if stack else ([], "")
+    jobs, pods = (
+        cluster.list(kind, settings.build_namespace, stack_label_selector(stack))[0] if stack else []
+        for kind in (JOBS, PODS)
+    )
     return View(
         review_app=review_app,
         entry=journal.get(review_app["metadata"]["name"]),
         holder=journal.holder(stack) if stack else None,
         jobs=jobs,
+        pods=pods,
         tls=_tls(cluster, settings.tls_secret),
     )
 
@@ -124,7 +133,7 @@ def _assumptions(view: View, spec: Spec, inputs: StackInputs, *, built: bool) ->
     if built:
         yield f"the build of commit {commit} has succeeded"
     elif inputs.build and (
-        inputs.workload.image != inputs.build.image or not (inputs.workload.replicas or view.paused)
+        inputs.workload.built_as != inputs.build.image or not (inputs.workload.replicas or view.paused)
     ):
         yield f"the build of commit {commit} has not succeeded yet: what comes after it is shown with --built"
 

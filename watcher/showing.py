@@ -55,6 +55,7 @@ def _facts(review_app: Object, declared: Sequence[Declared], now: float) -> Iter
     yield "commit", _commits(spec, declared)
     yield "build", _build(status, now)
     yield "image", status.image
+    yield "digest", status.image_digest
     yield "stack", status.stack
     yield "namespace", section(spec, "config").get("namespace")
     annotations = section(metadata, "annotations")

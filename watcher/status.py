@@ -14,9 +14,10 @@ from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
 from stacks import route, workload
 from stacks.inputs import Build, StackInputs
+from watcher.builds import find_job
 from watcher.cluster import Object, entries, section
 from watcher.conditions import commit_pods, find_condition, is_retried, job_pods, job_state, trouble
-from watcher.decide import View, find_job
+from watcher.decide import View
 
 _MESSAGE_LIMIT = 2_000
 # Reasons that tell of the way things go; every other one is a warning.
@@ -72,6 +73,9 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
         build_commit=build.commit if build else old.build_commit,
         build_started_at=old.build_started_at if same_build or not build else int(now),
         image=build.image if build else old.image,
+        image_digest=inputs.workload.image.partition("@")[2] or None
+        if build and inputs and inputs.workload.replicas and _runs(inputs, build)
+        else None,
         url=route.url(inputs) if inputs else None,
         stack=inputs.stack if inputs else None,
         observed_generation=generation,
@@ -126,7 +130,7 @@ def _built(view: View, build: Build | None) -> _Finding:
 
 def _runs(inputs: StackInputs, build: Build) -> bool:
     """Whether what is deployed came out of this build."""
-    return (inputs.workload.commit, inputs.workload.image) == (build.commit, build.image)
+    return (inputs.workload.commit, inputs.workload.built_as) == (build.commit, build.image)
 
 
 def _paused(view: View, kind: Literal["Available", "Ready"]) -> _Finding:

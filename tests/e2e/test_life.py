@@ -134,6 +134,7 @@ def test_its_status_says_it_all(life: Life) -> None:
     assert {condition["type"]: condition["status"] for condition in status.pop("conditions")} == READY
     assert int(life.began) <= status.pop("buildStartedAt") <= time.time()
     assert status.pop("image").endswith(f"/acme/shop:{life.pull_request.number}-{commit[:12]}")
+    assert status.pop("imageDigest") == life.pod["spec"]["containers"][0]["image"].partition("@")[2]
     assert status == {
         "appStatus": "deployed",
         "buildStatus": "success",

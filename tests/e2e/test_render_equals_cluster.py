@@ -135,7 +135,12 @@ def test_once_it_is_ready(
     # And the comparison can tell: at first it was otherwise.
     first = rendered(watcher, pull_request, REVIEWAPP_TLS_SECRET="")
     name = ("Deployment", pull_request.namespace, pull_request.app)
-    assert differences(first[name], shown(pull_request)[name]) == [".spec.replicas: 0, 1"]
+    pod = ".spec.template.spec"
+    assert {line.partition(": ")[0] for line in differences(first[name], shown(pull_request)[name])} == {
+        ".spec.replicas",
+        f"{pod}.containers[0].image",
+        f"{pod}.initContainers[0].image",
+    }
 
 
 def test_with_a_certificate(

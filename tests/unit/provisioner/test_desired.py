@@ -218,7 +218,17 @@ def test_the_build_takes_the_installations_settings() -> None:
         build_retries=1,
     )
     assert build_of(inputs(settings=settings)).model_dump(
-        exclude={"job_name", "commit", "attempt", "image", "tarball_url", "tarball_sha256", "limits", "options"}
+        exclude={
+            "job_name",
+            "commit",
+            "attempt",
+            "image",
+            "tarball_url",
+            "tarball_sha256",
+            "limits",
+            "options",
+            "existing",
+        }
     ) == {
         "namespace": "reviewapp-builds",
         "registry_insecure": True,

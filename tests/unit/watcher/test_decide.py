@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import EngineFailed, EngineKilled, ReviewAppError
 from provisioner.review_app import parse
 from stacks import naming
 from stacks.inputs import StackInputs
-from tests.unit.watcher.views import FIRST, NAMESPACE, SECOND, SETTINGS, entry, inputs, job, review_app, spec
+from stacks.review_app import manifests
+from tests.unit.watcher.views import (
+    FIRST,
+    NAMESPACE,
+    SECOND,
+    SETTINGS,
+    build_pod,
+    entry,
+    inputs,
+    job,
+    pushed_pod,
+    review_app,
+    spec,
+)
+from watcher.builds import Lookups
 from watcher.cluster import Object
 from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
 from watcher.journal import Phase
@@ -50,6 +67,83 @@ def test_a_built_commit_is_scaled_up() -> None:
     action = applied(next_of(review_app(), [job(condition="Complete")], entry=entry("applied", inputs())))
     assert action.inputs.workload.replicas == 1
     assert action.inputs.workload.commit == FIRST
+
+
+BY_DIGEST = "registry:5000/acme/shop@sha256:" + "1" * 64
+
+
+def test_a_built_commit_runs_by_the_digest_that_its_build_reported() -> None:
+    building = inputs()
+    pods = [build_pod(FIRST, {"name": "unpack"}), pushed_pod(FIRST, f"{BY_DIGEST}\n")]
+    action = applied(next_of(review_app(), [job(condition="Complete")], entry=entry("applied", building), pods=pods))
+    assert (action.inputs.workload.image, action.inputs.workload.tag) == (BY_DIGEST, building.workload.image)
+    assert next_of(review_app(), [], entry=entry("applied", action.inputs)) == Nothing()
+
+
+@pytest.mark.parametrize("message", ["", "no digest", f"{BY_DIGEST} and more"])
+def test_where_the_build_did_not_report_the_registry_says_what_came_out_of_it(message: str) -> None:
+    view: dict[str, Any] = {"entry": entry("applied", inputs()), "pods": [pushed_pod(FIRST, message)]}
+    done = [job(condition="Complete")]
+    action = applied(next_of(review_app(), done, lookups=Lookups(image=BY_DIGEST), **view))
+    assert (action.inputs.workload.image, action.inputs.workload.replicas) == (BY_DIGEST, 1)
+    assert action.inputs.build == inputs().build
+    by_tag = applied(next_of(review_app(), done, **view))
+    assert (by_tag.inputs.workload.image, by_tag.inputs.workload.tag) == (inputs().workload.image, "")
+    # It is not started anew for another name of the same image.
+    running = entry("applied", by_tag.inputs)
+    assert next_of(review_app(), done, entry=running, pods=[pushed_pod(FIRST, BY_DIGEST)]) == Nothing()
+
+
+def test_a_commit_whose_image_is_there_is_not_built() -> None:
+    action = applied(next_of(review_app(), lookups=Lookups(image=BY_DIGEST)))
+    assert (action.inputs.workload.image, action.inputs.workload.replicas) == (BY_DIGEST, 1)
+    assert "Job" not in {manifest["kind"] for manifest in manifests(action.inputs)}
+    # The next look asks nobody, and changes nothing.
+    assert next_of(review_app(), entry=entry("applied", action.inputs)) == Nothing()
+
+
+def test_a_revert_runs_the_image_of_then_and_stops_the_build_of_now() -> None:
+    running = inputs(built=True)
+    building = inputs(running, commitHash=SECOND)
+    action = applied(
+        next_of(review_app(), [job(SECOND)], entry=entry("applied", building), lookups=Lookups(image=BY_DIGEST))
+    )
+    # It never stopped running: by its tag, as it was started.
+    assert action.inputs.workload == running.workload
+    assert "Job" not in {manifest["kind"] for manifest in manifests(action.inputs)}
+
+
+def test_a_build_that_runs_is_not_given_up_for_an_image_that_appears() -> None:
+    known = entry("applied", inputs())
+    assert next_of(review_app(), [job()], entry=known, lookups=Lookups(image=BY_DIGEST)) == Nothing()
+
+
+@given(
+    pushes=st.lists(st.sampled_from([FIRST, SECOND, "c" * 40]), min_size=1, max_size=6),
+    conditions=st.lists(st.sampled_from([None, "Complete", "Failed"]), min_size=12, max_size=12),
+    seen=st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_whatever_is_seen_when_only_the_newest_commit_takes_over(
+    pushes: list[str], conditions: list[str | None], seen: list[bool]
+) -> None:
+    """Jobs of every commit come, go and end in any order, as an informer that lags would show them."""
+    last: StackInputs | None = None
+    for step, commit in enumerate(pushes):
+        jobs = [
+            job(other, conditions[(step + place) % 12])
+            for place, other in enumerate([FIRST, SECOND, "c" * 40])
+            if seen[(step * 3 + place) % 12]
+        ]
+        known = entry("applied", last) if last else None
+        action = next_of(review_app(commitHash=commit), jobs, entry=known)
+        if not isinstance(action, Apply):
+            continue
+        before = last.workload.commit if last and last.workload.replicas else None
+        assert action.inputs.build
+        assert action.inputs.build.commit == commit
+        assert action.inputs.workload.commit in {commit, before}
+        assert len([manifest for manifest in manifests(action.inputs) if manifest["kind"] == "Job"]) == 1
+        last = action.inputs
 
 
 def test_a_deployed_commit_stays_when_its_job_is_gone() -> None:

@@ -70,6 +70,13 @@ def build_pod(commit: str, container: Object, created: str = "2026-01-01T00:00:0
     }
 
 
+def pushed_pod(commit: str, message: str) -> Object:
+    """The Pod of a build that has ended well, with the last word of its container `push`."""
+    container = {"name": "push", "state": {"terminated": {"exitCode": 0, "message": message}}}
+    pod = build_pod(commit, {"name": "build"}, created="2026-01-01T00:00:01Z")
+    return pod | {"status": {"containerStatuses": [container]}}
+
+
 def app_pod(commit: str, container: Object) -> Object:
     return {
         "metadata": {

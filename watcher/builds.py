@@ -1,0 +1,112 @@
+"""Which build a ReviewApp's commit has, and what came out of it. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from provisioner.desired import wanted_build
+from provisioner.review_app import Spec
+from provisioner.settings import StackSettings
+from stacks import naming
+from stacks.build import PUSH_CONTAINER
+from stacks.inputs import Build, StackInputs
+from watcher.cluster import Object, entries, section
+from watcher.conditions import job_pods, job_state
+
+_BY_DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookups:
+    """What was looked up elsewhere for one ReviewApp, because its next step depends on it.
+
+    Attributes:
+        image: `<repository>@sha256:…`, where the image of the wanted build is in the registry already.
+    """
+
+    image: str | None = None
+
+
+NOTHING_FOUND = Lookups()
+"""What is known of what nobody looked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """The build of the commit that a ReviewApp asks for.
+
+    Attributes:
+        build: the build.
+        is_known: whether it is the one that the stack was last asked to declare.
+        is_deployed: whether what runs came out of it.
+        has_succeeded: whether its Job has.
+        reported: `<repository>@sha256:…` as its Pod reported it, while that is there.
+    """
+
+    build: Build
+    is_known: bool
+    is_deployed: bool
+    has_succeeded: bool
+    reported: str | None
+
+
+def find_job(jobs: Sequence[Object], name: str) -> Object | None:
+    """Return the Job of that name."""
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def wanted(
+    review_app: Object,
+    spec: Spec,
+    settings: StackSettings,
+    previous: StackInputs | None,
+    jobs: Sequence[Object],
+    pods: Sequence[Object],
+) -> Wanted:
+    """Return the build of the spec's commit: the one that is known, unless it failed or another attempt is asked for.
+
+    A commit is built once: new settings or a freshly signed address are no reason to build it again.
+
+    Args:
+        review_app: the object itself, for its annotations.
+        spec: its spec.
+        settings: the installation's.
+        previous: what its stack was last asked to declare.
+        jobs: the stack's build Jobs.
+        pods: the stack's Pods.
+
+    Raises:
+        SpecRefused: the spec does not say what to build.
+    """
+    known = previous.build if previous and previous.build and previous.build.commit == spec.commit_hash else None
+    token = section(review_app, "metadata", "annotations").get(naming.REBUILD_ANNOTATION)
+    # Somebody who takes the annotation away asks for nothing.
+    attempt = naming.attempt(token) if token else known.attempt if known else ""
+    is_known = known is not None and known.attempt == attempt
+    if known and is_known and job_state(find_job(jobs, known.job_name)) != "failed":
+        build = known
+    else:
+        build = wanted_build(spec, settings, attempt)
+    running = previous.workload if previous and previous.workload.replicas else None
+    has_succeeded = job_state(find_job(jobs, build.job_name)) == "succeeded"
+    return Wanted(
+        build=build,
+        is_known=is_known,
+        is_deployed=running is not None and (running.commit, running.built_as) == (spec.commit_hash, build.image),
+        has_succeeded=has_succeeded,
+        reported=_reported(job_pods(pods, build.job_name)) if has_succeeded else None,
+    )
+
+
+def _reported(pods: Sequence[Object]) -> str | None:
+    """Return what the container that pushed left as its last word."""
+    for pod in reversed(pods):
+        for status in entries(pod, "status", "containerStatuses"):
+            ended = section(status, "state", "terminated")
+            # crane ends it with a line break.
+            said = (ended.get("message") or "").strip()
+            if status["name"] == PUSH_CONTAINER and ended.get("exitCode") == 0 and _BY_DIGEST.fullmatch(said):
+                return said
+    return None
