@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv what requirements.lock says, then go on as `python -m dev` with the arguments given; without any, end.
-# Finds uv or installs it into the cache. Does nothing that is done already; can be killed and run again.
+# Finds uv or installs it into the cache, and has it on PATH. Does nothing that is done already; can be killed and run again.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -92,4 +92,12 @@ if ! made_from | cmp -s - "$stamp" || ! [ -x "$python" ]; then
     mv "$stamp.new" "$stamp"
 fi
 
-[ $# = 0 ] || exec "$python" -m dev "$@"
+[ $# = 0 ] && exit
+
+# The images are made with it too. Last on PATH, since its folder has a python of its own.
+find_uv
+case $uv in
+    */*) PATH=$PATH:${uv%/*} ;;
+esac
+export PATH
+exec "$python" -m dev "$@"

@@ -84,6 +84,8 @@ def _fill_libraries(tree: Tree) -> None:
         constraints = ["--constraint", str(_LOCK)]
         where = ["--python", str(_PYTHON), "--target", target]
         command = ["uv", "pip", "install", "--quiet", *where, *constraints, *NEEDS]
+        if shutil.which(command[0]) is None:
+            fail("there is no uv, which installs the libraries of the unpack image", "run `dev/bootstrap.sh images`")
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
             fail(
