@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dev.console import Step, fail, say
@@ -92,13 +92,15 @@ class Demo:
             fail("something is left", f"see {self._installation.log}")
 
     def _until_gone(self, label: str) -> None:
+        # What it failed at, it may go with.
         with Step(label):
-            self._until(lambda: self._review_app() is None, "the ReviewApp is gone")
+            self._until(lambda: self._review_app() is None, "the ReviewApp is gone", failing=())
 
-    def _until(self, true: Callable[[], bool], what: str) -> None:
+    def _until(self, true: Callable[[], bool], what: str, failing: Sequence[str] = ("Accepted", "Built")) -> None:
+        """Wait until it is true; end the demo if it does not come, or one of the conditions `failing` is False."""
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while not true():
-            failed = self._failed_condition()
+            failed = self._failed_condition(failing)
             if failed or time.monotonic() > deadline:
                 fail(
                     f"{failed or f'not in time: {what}'}",
@@ -115,8 +117,8 @@ class Demo:
     def _is_true(self, kind: str) -> bool:
         return self._condition(kind).get("status") == "True"
 
-    def _failed_condition(self) -> str | None:
-        for kind in ("Accepted", "Built"):
+    def _failed_condition(self, kinds: Sequence[str]) -> str | None:
+        for kind in kinds:
             found = self._condition(kind)
             if found.get("status") == "False":
                 return f"{kind} is False ({found['reason']}): {found['message']}"

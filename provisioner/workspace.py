@@ -74,11 +74,15 @@ def run(command: Sequence[str], settings: Settings) -> int:
         # A Ctrl-C is the command's; it comes to the whole group. A handler, since what is ignored would stay so there.
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda _number, _frame: None)
+        early: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _frame: early.append(number))
         try:
             process = subprocess.Popen(command, env=os.environ | variables)
         except OSError as error:
             raise ReviewAppError(f"{command[0]} can't be run ({error.strerror}): correct its name") from None
         signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
+        for number in early:
+            process.send_signal(number)
         code = process.wait()
     return code if code >= 0 else 128 - code
 
