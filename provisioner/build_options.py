@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from provisioner.fields import Model, Scalar, VariableName
+from provisioner.fields import Model, Scalar, SecretName, VariableName
 from provisioner.refusals import matching
 
 # Arguments are part of a command line, of which Linux takes 128 KiB a piece.
@@ -52,6 +52,13 @@ def _fitting(arguments: tuple[BuildArgument, ...]) -> tuple[BuildArgument, ...]:
     return arguments
 
 
+def _no_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise PydanticCustomError("duplicate", "names {name} more than once: keep one", {"name": name})
+    return names
+
+
 class BuildOptions(Model):
     """How the image is built; each is what `docker build` has by that name. Paths begin at the top of the source."""
 
@@ -67,6 +74,10 @@ class BuildOptions(Model):
     ) = Field(default=None, description="Stage of the Dockerfile; by default the last.")
     args: Annotated[tuple[BuildArgument, ...], Field(max_length=64), AfterValidator(_fitting)] = Field(
         default=(), description="Build arguments; they can be read in the image's history."
+    )
+    secrets: Annotated[tuple[SecretName, ...], Field(max_length=8), AfterValidator(_no_duplicates)] = Field(
+        default=(),
+        description="Secrets of the namespace; a step that mounts the id NAME/KEY reads that key, and no layer has it.",
     )
     platform: (
         Annotated[

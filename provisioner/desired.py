@@ -7,7 +7,7 @@ from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
 from stacks import naming
-from stacks.inputs import TLS, Build, BuildOptions, Migrate, Route, SourceLimits, StackInputs, Workload
+from stacks.inputs import TLS, Build, BuildOptions, BuildSecret, Migrate, Route, SourceLimits, StackInputs, Workload
 from stacks.route import url
 
 
@@ -20,6 +20,7 @@ def stack_inputs(
     tls: TLS | None,
     build: Build | None = None,
     image: str | None = None,
+    cache: str = "",
     paused: bool = False,
 ) -> StackInputs:
     """Return what the stack declares now.
@@ -32,6 +33,7 @@ def stack_inputs(
         tls: the wildcard certificate, where the settings name one and it is there.
         build: the build of the spec's commit; by default `wanted_build`.
         image: what came out of that build, as `<repository>@sha256:…`; the build's tag where that is not known.
+        cache: the layers of that build, as `<repository>@sha256:…`, where they are known.
         paused: whether no Pod of the app is to run.
 
     Raises:
@@ -51,7 +53,7 @@ def stack_inputs(
         name=name,
         namespace=spec.config.namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec, image, build.image, replicas=1 if built else 0, paused=paused),
+        workload=_workload(spec, image, build.image, cache, replicas=1 if built else 0, paused=paused),
         route=route,
         build=build,
     )
@@ -78,13 +80,14 @@ def _check_namespace(config: Config, settings: StackSettings) -> None:
         raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 
 
-def _workload(spec: Spec, image: str | None, tag: str, replicas: int, *, paused: bool) -> Workload:
+def _workload(spec: Spec, image: str | None, tag: str, cache: str, replicas: int, *, paused: bool) -> Workload:
     config = spec.config
     migrate = config.migrate
     runs_migrate = migrate and (migrate.command or migrate.args)
     return Workload(
         image=image or tag,
         tag=tag if image and image != tag else "",
+        cache=cache,
         commit=spec.commit_hash,
         replicas=replicas,
         paused=paused,
@@ -137,6 +140,8 @@ def wanted_build(spec: Spec, settings: StackSettings, attempt: str = "") -> Buil
             entries=settings.tarball_maximum_entries,
         ),
         options=_options(spec.config),
+        secrets=tuple(BuildSecret(name=name) for name in (spec.config.build.secrets if spec.config.build else ())),
+        cache_to=naming.cache_reference(settings.registry, spec.repo_owner, spec.repo) if settings.build_cache else "",
         image=naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash, attempt),
         registry_insecure=settings.registry_insecure,
         push_secret_name=settings.push_secret_name,

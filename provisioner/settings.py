@@ -82,6 +82,9 @@ class StackSettings(BaseSettings):
     builder_seccomp_profile: str | None = Field(
         default=None, description="Localhost seccomp profile of the builder; Unconfined if left out."
     )
+    build_cache: bool = Field(
+        default=True, description="Whether layers are kept in the registry for later builds of the repository."
+    )
     build_timeout_seconds: int = Field(default=1800, ge=10, le=86400, description="Time limit of one build.")
     build_retries: int = Field(default=3, ge=0, le=10, description="How often a failed build is tried again.")
 

@@ -17,7 +17,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from pydantic import SecretStr
 
 from stacks import naming, review_app
-from stacks.inputs import TLS, Build, BuildOptions, Migrate, Route, StackInputs, Workload
+from stacks.inputs import TLS, Build, BuildOptions, BuildSecret, Migrate, Route, StackInputs, Workload
 
 _STACK = "warm.up.0"
 
@@ -48,6 +48,7 @@ FULL_INPUTS = StackInputs(
         commit="0",
         tarball_url="s3://warm/up",
         options=BuildOptions(arguments={"A": "1"}),
+        secrets=(BuildSecret(name="secret", data={"key": "dmFsdWU="}),),
         image="warm/up:0",
         registry_insecure=True,
         push_secret_name="push",  # noqa: S106

@@ -1,8 +1,9 @@
 """The build Job of one commit: fetch and unpack, build, push, each in a container of its own.
 
-    unpack (init)   tarball  -> /source   may see the AWS credentials, runs nothing of the pull request's
-    build (init)    /source  -> /image    runs the pull request's Dockerfile, sees no credential at all
-    push            /image   -> registry  may see the registry credentials, runs nothing of the pull request's
+    unpack (init)       tarball  -> /source   may see the AWS credentials, runs nothing of the pull request's
+    pull-cache (init)   registry -> /cache    only where there is an earlier build; as `push`
+    build (init)        /source  -> /image    runs the pull request's Dockerfile, sees no credential of ours
+    push, push-cache    /image   -> registry  may see the registry credentials, run nothing of the pull request's
 
 Pure: the manifest is a function of its inputs. Text that comes from outside reaches the containers as
 arguments and environment values, never as text of a shell.
@@ -15,13 +16,14 @@ import json
 import posixpath
 from typing import Final
 
+from stacks import build_secrets, crane
 from stacks.inputs import Build, BuildOptions, SourceLimits
 from stacks.manifest import Manifest
 from stacks.naming import COMMIT_ANNOTATION, COMPONENT_LABEL, GROUP
 
 UNPACK_CONTAINER: Final = "unpack"
 BUILD_CONTAINER: Final = "build"
-PUSH_CONTAINER: Final = "push"
+PUSH_CONTAINER: Final = crane.PUSH_CONTAINER
 
 USER: Final = 1000
 """Uid and gid of every container: whom the rootless BuildKit image is made for, and so who may read its output."""
@@ -41,8 +43,6 @@ _STOPPABLE: Final = """trap 'exit 143' TERM; "$0" "$@" & wait $!"""
 
 _SOURCE: Final = "/source"
 _TREE: Final = f"{_SOURCE}/tree"
-_IMAGE: Final = "/image"
-_LAYOUT: Final = f"{_IMAGE}/oci"
 
 _IMAGE_SIZE: Final = "8Gi"
 _BUILDKIT_SIZE: Final = "16Gi"
@@ -54,18 +54,6 @@ _UNPACK_RESOURCES: Final[Manifest] = {
 _BUILD_RESOURCES: Final[Manifest] = {
     "requests": {"cpu": "250m", "memory": "256Mi"},
     "limits": {"cpu": "4", "memory": "4Gi"},
-}
-_PUSH_RESOURCES: Final[Manifest] = {
-    "requests": {"cpu": "50m", "memory": "32Mi"},
-    "limits": {"cpu": "1", "memory": "256Mi"},
-}
-
-# What a container needs that runs nothing of the pull request's.
-_CONFINED: Final[Manifest] = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
 }
 
 
@@ -130,25 +118,16 @@ def _pod(build: Build, step: BuildStep) -> Manifest:
         {"name": "source", "emptyDir": {"sizeLimit": _source_size(build.limits)}},
         {"name": "image", "emptyDir": {"sizeLimit": _IMAGE_SIZE}},
         *step.volumes,
+        *crane.volumes(build),
     ]
-    if build.push_secret_name:
-        volumes.append(
-            {
-                "name": "docker-config",
-                "secret": {
-                    "secretName": build.push_secret_name,
-                    "items": [{"key": ".dockerconfigjson", "path": "config.json"}],
-                },
-            }
-        )
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER},
-        "initContainers": [_unpack(build), step.container],
-        "containers": [_push(build)],
+        "initContainers": [_unpack(build), *crane.pulls(build), step.container],
+        "containers": crane.pushes(build),
         "volumes": volumes,
     }
 
@@ -178,7 +157,7 @@ def _unpack(build: Build) -> Manifest:
         "env": _environment(environment),
         "volumeMounts": [{"name": "source", "mountPath": _SOURCE}],
         "resources": _UNPACK_RESOURCES,
-        "securityContext": _CONFINED,
+        "securityContext": crane.CONFINED,
     }
     if build.tarball_secret_name:
         container["envFrom"] = [{"secretRef": {"name": build.tarball_secret_name}}]
@@ -194,10 +173,15 @@ def buildkit(build: Build) -> BuildStep:
     flags = ["--oci-worker-no-process-sandbox"]
     mounts: list[Manifest] = [
         {"name": "source", "mountPath": _SOURCE, "readOnly": True},
-        {"name": "image", "mountPath": _IMAGE},
+        {"name": "image", "mountPath": crane.IMAGE},
         {"name": "buildkit", "mountPath": "/home/user/.local/share/buildkit"},
+        *crane.cache_mount(build),
+        *build_secrets.mounts(build),
     ]
-    volumes: list[Manifest] = [{"name": "buildkit", "emptyDir": {"sizeLimit": _BUILDKIT_SIZE}}]
+    volumes: list[Manifest] = [
+        {"name": "buildkit", "emptyDir": {"sizeLimit": _BUILDKIT_SIZE}},
+        *build_secrets.volumes(build),
+    ]
     annotations: dict[str, str] = {}
     if build.registry_insecure:
         # A file without another object and without a shell: the Pod's own annotation, mounted.
@@ -212,13 +196,19 @@ def buildkit(build: Build) -> BuildStep:
     container: Manifest = {
         "name": BUILD_CONTAINER,
         "image": build.builder_image,
-        "command": ["sh", "-c", _STOPPABLE, "buildctl-daemonless.sh"],
+        "command": [
+            "sh",
+            "-c",
+            f"{build_secrets.OFFER_FILES if build.secrets else ''}{_STOPPABLE}",
+            "buildctl-daemonless.sh",
+        ],
         "args": [
             "build",
             "--progress=plain",
             "--frontend=dockerfile.v0",
             *_buildkit_options(build.options),
-            f"--output=type=oci,tar=false,dest={_LAYOUT}",
+            f"--output=type=oci,tar=false,dest={crane.LAYOUT}",
+            *_buildkit_cache(build),
         ],
         "env": _environment({"BUILDKITD_FLAGS": " ".join(flags)}),
         "volumeMounts": mounts,
@@ -253,25 +243,22 @@ def _buildkit_options(options: BuildOptions) -> list[str]:
     return [argument.replace("$", "$$") for argument in arguments]
 
 
-def _push(build: Build) -> Manifest:
-    # The image has no shell; crane itself writes the digest to where the kubelet looks for it.
-    arguments = ["push", _LAYOUT, build.image, "--image-refs=/dev/termination-log"]
-    if build.registry_insecure:
-        arguments.append("--insecure")
-    mounts: list[Manifest] = [{"name": "image", "mountPath": _IMAGE, "readOnly": True}]
-    container: Manifest = {
-        "name": PUSH_CONTAINER,
-        "image": build.push_image,
-        "args": arguments,
-        "volumeMounts": mounts,
-        "resources": _PUSH_RESOURCES,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": _CONFINED,
-    }
-    if build.push_secret_name:
-        mounts.append({"name": "docker-config", "mountPath": "/docker-config", "readOnly": True})
-        container["env"] = _environment({"DOCKER_CONFIG": "/docker-config"})
-    return container
+def _buildkit_cache(build: Build) -> list[str]:
+    """Return the arguments of `buildctl build` for layers of earlier builds, and for later ones.
+
+    By files, since the registry would want a credential here. With the layers of all stages, as an image that every
+    registry takes.
+
+    https://github.com/moby/buildkit#local-directory-1
+    """
+    arguments: list[str] = []
+    if build.cache_from:
+        digest = build.cache_from.partition("@")[2]
+        arguments.append(f"--import-cache=type=local,src={crane.OLD_CACHE},digest={digest}")
+    if build.cache_to:
+        how = "mode=max,image-manifest=true,oci-mediatypes=true"
+        arguments.append(f"--export-cache=type=local,dest={crane.NEW_CACHE},{how}")
+    return arguments
 
 
 def _environment(values: dict[str, str]) -> list[Manifest]:

@@ -40,6 +40,15 @@ class BuildOptions(_Part):
     platform: str = Field(default="", description="As in linux/amd64.")
 
 
+class BuildSecret(_Part):
+    """A Secret of the app's namespace that the build may use."""
+
+    name: str
+    data: dict[str, str] = Field(
+        default={}, repr=False, description="Values in Base64 by their keys; empty before and after the build."
+    )
+
+
 class Build(_Part):
     """The build Job of one commit.
 
@@ -54,6 +63,11 @@ class Build(_Part):
     tarball_sha256: str = Field(default="", description="What the tarball's SHA-256 must be; any if empty.")
     limits: SourceLimits = SourceLimits()
     options: BuildOptions = BuildOptions()
+    secrets: tuple[BuildSecret, ...] = ()
+    cache_from: str = Field(
+        default="", description="`<repository>@sha256:…` of the layers of an earlier build, if there are any."
+    )
+    cache_to: str = Field(default="", description="Where the layers of all steps are pushed, with the tag; if at all.")
     image: str = Field(description="Where the image is pushed, with its tag.")
     existing: str = Field(
         default="", description="`<repository>@sha256:…`, where the image was there already: it is not built then."
@@ -82,6 +96,7 @@ class Workload(_Part):
 
     image: str = Field(description="What runs: by digest, or by the tag where the digest could not be had.")
     tag: str = Field(default="", description="Where `image` was pushed, with its tag; empty where `image` says it.")
+    cache: str = Field(default="", description="`<repository>@sha256:…` of the layers of its build, where it is known.")
     commit: str = Field(description="The commit that `image` was built from.")
     replicas: int = Field(description="1 once an image of the app has been built, whether or not it is paused.")
     paused: bool = Field(default=False, description="Whether no Pod of the app runs for the time being.")

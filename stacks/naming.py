@@ -102,6 +102,11 @@ def image_reference(
     return f"{registry}/{slug(owner)}/{slug(repository)}:{tag}"
 
 
+def cache_reference(registry: str, owner: str, repository: str) -> str:
+    """Return where the layers of the newest build of a repository are pushed; no image of a commit has such a tag."""
+    return f"{registry}/{slug(owner)}/{slug(repository)}:cache"
+
+
 def _with_attempt(name: str, attempt: str) -> str:
     return f"{name}-{attempt}" if attempt else name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks import build, naming, route, secrets, workload
+from stacks import build, build_secrets, naming, route, secrets, workload
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, engine_annotations
 from stacks.registration import register
@@ -20,6 +20,7 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
     if inputs.build and not inputs.build.existing:
+        objects += build_secrets.secrets(inputs, inputs.build)
         objects.append(build.job(inputs.build, inputs.labels))
     objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]
     for manifest in objects:
@@ -30,13 +31,13 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
 
 def declare(inputs: StackInputs) -> None:
     """Register every object of the stack with the engine. To be called inside a Pulumi program."""
-    registered: list[pulumi.Resource] = []
+    secrets_by_namespace: dict[str, list[pulumi.Resource]] = {}
     for manifest in manifests(inputs):
+        there = secrets_by_namespace.setdefault(manifest["metadata"]["namespace"], [])
         # Pods start with what their Secrets hold then, so the Secrets come first.
-        after = registered if manifest["kind"] == "Deployment" else []
-        resource = register(manifest, after)
+        resource = register(manifest, there if manifest["kind"] in {"Deployment", "Job"} else [])
         if manifest["kind"] == "Secret":
-            registered.append(resource)
+            there.append(resource)
     pulumi.export("url", route.url(inputs))
     pulumi.export("image", inputs.workload.image)
     pulumi.export("commit", inputs.workload.commit)

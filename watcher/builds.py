@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from provisioner.desired import wanted_build
 from provisioner.review_app import Spec
 from provisioner.settings import StackSettings
 from stacks import naming
-from stacks.build import PUSH_CONTAINER
-from stacks.inputs import Build, StackInputs
+from stacks.crane import PUSH_CACHE_CONTAINER, PUSH_CONTAINER
+from stacks.inputs import Build, BuildSecret, StackInputs
 from watcher.cluster import Object, entries, section
 from watcher.conditions import job_pods, job_state
 
@@ -24,9 +24,15 @@ class Lookups:
 
     Attributes:
         image: `<repository>@sha256:…`, where the image of the wanted build is in the registry already.
+        cache: `<repository>@sha256:…` of the layers of an earlier build, where there are any.
+        secrets: what the Secrets hold that the wanted build may use, in Base64, by their names and keys.
+        missing: those of them that are not there, empty, or not to be read, as namespace/name.
     """
 
     image: str | None = None
+    cache: str | None = None
+    secrets: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict[str, Mapping[str, str]])
+    missing: tuple[str, ...] = ()
 
 
 NOTHING_FOUND = Lookups()
@@ -42,14 +48,24 @@ class Wanted:
         is_known: whether it is the one that the stack was last asked to declare.
         is_deployed: whether what runs came out of it.
         has_succeeded: whether its Job has.
+        has_ended: whether its Job has, well or not.
         reported: `<repository>@sha256:…` as its Pod reported it, while that is there.
+        reported_cache: the same of its layers.
     """
 
     build: Build
     is_known: bool
     is_deployed: bool
     has_succeeded: bool
+    has_ended: bool
     reported: str | None
+    reported_cache: str | None
+
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether it is under way or to come, without what the Secrets hold that it may use."""
+        is_over = self.has_ended or self.is_deployed or self.build.existing
+        return not is_over and any(not one.data for one in self.build.secrets)
 
 
 def find_job(jobs: Sequence[Object], name: str) -> Object | None:
@@ -89,24 +105,48 @@ def wanted(
         build = known
     else:
         build = wanted_build(spec, settings, attempt)
+        if known and is_known:
+            # Its Job stays as it is, unless the spec or a setting says otherwise.
+            build = build.model_copy(update={"cache_from": known.cache_from})
     running = previous.workload if previous and previous.workload.replicas else None
-    has_succeeded = job_state(find_job(jobs, build.job_name)) == "succeeded"
+    state = job_state(find_job(jobs, build.job_name))
+    has_succeeded = state == "succeeded"
+    ended_pods = job_pods(pods, build.job_name) if has_succeeded else []
     return Wanted(
         build=build,
         is_known=is_known,
         is_deployed=running is not None and (running.commit, running.built_as) == (spec.commit_hash, build.image),
         has_succeeded=has_succeeded,
-        reported=_reported(job_pods(pods, build.job_name)) if has_succeeded else None,
+        has_ended=state in {"succeeded", "failed"},
+        reported=_reported(ended_pods, PUSH_CONTAINER),
+        reported_cache=_reported(ended_pods, PUSH_CACHE_CONTAINER),
     )
 
 
-def _reported(pods: Sequence[Object]) -> str | None:
-    """Return what the container that pushed left as its last word."""
+def with_lookups(wanted: Wanted, lookups: Lookups) -> Build:
+    """Return the build with what was looked up for it; what its Secrets hold goes with its end."""
+    build = wanted.build
+    changes: dict[str, object] = {}
+    if not wanted.is_known and lookups.image:
+        changes["existing"] = lookups.image
+    elif not wanted.is_known and lookups.cache:
+        changes["cache_from"] = lookups.cache
+    is_over = wanted.has_ended or wanted.is_deployed or "existing" in changes or build.existing
+    if build.secrets:
+        held = {} if is_over else {one.name: one.data for one in build.secrets if one.data} | dict(lookups.secrets)
+        changes["secrets"] = tuple(
+            BuildSecret(name=one.name, data=dict(held.get(one.name, {}))) for one in build.secrets
+        )
+    return build.model_copy(update=changes)
+
+
+def _reported(pods: Sequence[Object], container: str) -> str | None:
+    """Return what a container that pushed left as its last word."""
     for pod in reversed(pods):
         for status in entries(pod, "status", "containerStatuses"):
             ended = section(status, "state", "terminated")
             # crane ends it with a line break.
             said = (ended.get("message") or "").strip()
-            if status["name"] == PUSH_CONTAINER and ended.get("exitCode") == 0 and _BY_DIGEST.fullmatch(said):
+            if status["name"] == container and ended.get("exitCode") == 0 and _BY_DIGEST.fullmatch(said):
                 return said
     return None

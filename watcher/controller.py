@@ -39,10 +39,11 @@ from watcher.journal import Entry, Journal, Phase, StackHeld
 from watcher.lookups import look_up
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.observation import Observation
-from watcher.preconditions import refuse_foreign, require_namespaces
+from watcher.preconditions import refuse_foreign, require_build_secrets, require_namespaces
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
 from watcher.status import changes, status
+from watcher.superseded import end_superseded
 from watcher.sweep import sweep
 
 _log = structlog.get_logger()
@@ -153,7 +154,7 @@ class Controller:
         view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
         if view.deleting or not view.claimed:
             return view
-        return dataclasses.replace(view, lookups=look_up(view, self._settings, self._registry))
+        return dataclasses.replace(view, lookups=look_up(self._cluster, view, self._settings, self._registry))
 
     def _claim(self, review_app: Object) -> None:
         metadata = review_app["metadata"]
@@ -171,7 +172,9 @@ class Controller:
         """
         name = view.name
         try:
+            end_superseded(self._cluster, view.jobs, action.inputs)
             require_namespaces(self._cluster, action.inputs)
+            require_build_secrets(view.lookups.missing)
             refuse_foreign(self._cluster, action.inputs)
             finished = True
             if action.unfinished and action.unfinished != action.inputs:

@@ -203,17 +203,24 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
         raise refuse_second(view, view.holder)
     previous = view.previous
     wanted = builds.wanted(view.review_app, spec, settings, previous, view.jobs, view.pods)
-    build = wanted.build
-    if not wanted.is_known and view.lookups.image:
-        build = build.model_copy(update={"existing": view.lookups.image})
+    build = builds.with_lookups(wanted, view.lookups)
     built = wanted.is_deployed or wanted.has_succeeded or bool(build.existing)
     image = (wanted.reported or build.existing or view.lookups.image) if built else None
+    cache = wanted.reported_cache or (previous.workload.cache if previous else "")
     if wanted.is_deployed and previous:
         # What runs goes on as it is called: another name for the same image would start it anew.
-        image = previous.workload.image
+        image, cache = previous.workload.image, previous.workload.cache
     tls = view.tls or (previous.route.tls if previous else None)
     return stack_inputs(
-        spec, settings, previous=previous, built=built, tls=tls, build=build, image=image, paused=view.paused
+        spec,
+        settings,
+        previous=previous,
+        built=built,
+        tls=tls,
+        build=build,
+        image=image,
+        cache=cache,
+        paused=view.paused,
     )
 
 

@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from provisioner.errors import SpecRefused
 from provisioner.review_app import parse
 from provisioner.settings import StackSettings
+from stacks.inputs import Build, StackInputs
 from watcher import builds
 from watcher.builds import NOTHING_FOUND, Lookups
+from watcher.cluster import SECRETS, ApiRefused, Cluster, section
 from watcher.decide import View
 from watcher.registry import Registry
 
 
-def look_up(view: View, settings: StackSettings, registry: Registry) -> Lookups:
+def look_up(cluster: Cluster, view: View, settings: StackSettings, registry: Registry) -> Lookups:
     """Return what is to be known for the next step of a ReviewApp.
 
     Before a commit is built, whether its image is in the registry: after a revert, or in a pull request that was opened
-    again. After a build of which the Pod is gone, what came out of it.
+    again; if it is not, which layers of earlier builds are, and what the Secrets hold that the build may use. After a
+    build of which the Pod is gone, what came out of it.
+
+    Raises:
+        ApiRefused, ClusterUnreachable: a Secret could not be read.
     """
     try:
-        wanted = builds.wanted(
-            view.review_app, parse(view.review_app.get("spec")), settings, view.previous, view.jobs, view.pods
-        )
+        spec = parse(view.review_app.get("spec"))
+        wanted = builds.wanted(view.review_app, spec, settings, view.previous, view.jobs, view.pods)
     except SpecRefused:
         return NOTHING_FOUND
     is_lost = wanted.has_succeeded and not wanted.is_deployed and wanted.reported is None
-    return Lookups(image=registry.digest(wanted.build.image) if is_lost or not wanted.is_known else None)
+    image = registry.digest(wanted.build.image) if is_lost or not wanted.is_known else None
+    cache = None
+    if not wanted.is_known and not image:
+        cache = _cache(wanted.build, view.previous, registry)
+    if image or not wanted.lacks_secrets:
+        return Lookups(image, cache)
+    namespace = spec.config.namespace
+    held = {one.name: _data(cluster, namespace, one.name) for one in wanted.build.secrets if not one.data}
+    missing = tuple(f"{namespace}/{name}" for name, data in held.items() if not data)
+    return Lookups(image, cache, {name: data for name, data in held.items() if data}, missing)
+
+
+def _data(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
+    try:
+        return section(cluster.get(SECRETS, namespace, name) or {}, "data")
+    except ApiRefused as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return {}
+
+
+def _cache(build: Build, previous: StackInputs | None, registry: Registry) -> str | None:
+    """Return the layers of the pull request's last build or, without them, of the repository's newest.
+
+    One that is asked for once more starts from nothing: what it is to mend may be in those layers.
+    """
+    if not build.cache_to or build.attempt:
+        return None
+    own = previous.workload.cache if previous else ""
+    return (registry.digest(own) if own else None) or registry.digest(build.cache_to)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioner.errors import ApplyRefused, ForeignObject
 from provisioner.ownership import Ownership, ownership
 from stacks.inputs import StackInputs
@@ -29,6 +31,17 @@ def require_namespace(cluster: Cluster, name: str) -> None:
     if section(found, "status").get("phase") == "Terminating":
         remedy = "wait until it is gone, and create it anew"
         raise ApplyRefused(target, "NamespaceTerminating", "it is being deleted", remedy)
+
+
+def require_build_secrets(missing: Sequence[str]) -> None:
+    """Refuse a build that may use Secrets which are not there: its Pod would wait for them.
+
+    Raises:
+        ApplyRefused: there are such.
+    """
+    if missing:
+        detail = "config.build.secrets names it, and it is not there, empty, or not to be read by the watcher"
+        raise ApplyRefused(f"Secret {missing[0]}", "SecretNotFound", detail, "create it, or name one that exists")
 
 
 def namespaces(inputs: StackInputs) -> list[str]:

@@ -25,7 +25,7 @@ from watcher.decide import View, wanted
 from watcher.journal import Entry, Journal
 from watcher.lookups import look_up
 from watcher.observation import asked_stack
-from watcher.preconditions import name_of, namespaces, refuse_foreign_object, require_namespace
+from watcher.preconditions import name_of, namespaces, refuse_foreign_object, require_build_secrets, require_namespace
 from watcher.registry import Registry
 from watcher.submission import deleting
 
@@ -57,18 +57,18 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
     spec = parse(review_app.get("spec"))
     view = _view(cluster, settings, review_app)
     registry = Registry(cluster, settings)
-    view = dataclasses.replace(view, lookups=look_up(view, settings, registry))
+    view = dataclasses.replace(view, lookups=look_up(cluster, view, settings, registry))
     inputs = wanted(view, spec, settings)
     if built and inputs.build:
         done = {"metadata": {"name": inputs.build.job_name}, "status": {"conditions": [_COMPLETE]}}
         view = dataclasses.replace(view, jobs=[done])
-        inputs = wanted(dataclasses.replace(view, lookups=look_up(view, settings, registry)), spec, settings)
+        inputs = wanted(dataclasses.replace(view, lookups=look_up(cluster, view, settings, registry)), spec, settings)
     _require_update(view, inputs)
     found = stacks.preview(inputs, _SLOT)
     if found.is_new and view.entry and view.entry.phase == "applied":
         raise StackNotFound(inputs.stack)
     # After the engine's run: a cluster that answers now is one that has answered it.
-    obstacles, unseen = _conditions(cluster, spec, inputs)
+    obstacles, unseen = _conditions(cluster, spec, inputs, view.lookups.missing)
     return dataclasses.replace(
         found,
         assumptions=tuple(_assumptions(view, spec, inputs, built=built)),
@@ -144,11 +144,13 @@ def _under_way(entry: Entry | None) -> list[str]:
     return []
 
 
-def _conditions(cluster: Cluster, spec: Spec, inputs: StackInputs) -> tuple[list[str], list[str]]:
+def _conditions(
+    cluster: Cluster, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
+) -> tuple[list[str], list[str]]:
     """Return what makes an update fail, and of what that could not be seen."""
     obstacles: list[str] = []
     unseen: list[str] = []
-    for target, look in _looks(cluster, spec, inputs):
+    for target, look in _looks(cluster, spec, inputs, missing):
         try:
             look()
         except (ApplyRefused, ForeignObject, SpecRefused) as error:
@@ -158,11 +160,14 @@ def _conditions(cluster: Cluster, spec: Spec, inputs: StackInputs) -> tuple[list
     return obstacles, unseen
 
 
-def _looks(cluster: Cluster, spec: Spec, inputs: StackInputs) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _looks(
+    cluster: Cluster, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
+) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name in namespaces(inputs):
         yield f"whether namespace {name} is there", partial(require_namespace, cluster, name)
     repository = f"{spec.repo_owner}/{spec.repo}"
     yield f"whether namespace {inputs.namespace} is open to {repository}", partial(_require_open, cluster, spec)
+    yield "whether the Secrets of the build are there", partial(require_build_secrets, missing)
     for manifest in manifests(inputs):
         look = partial(refuse_foreign_object, cluster, inputs.stack, manifest)
         yield f"whether {name_of(manifest)} is somebody else's", look

@@ -22,8 +22,9 @@ def test_the_newest_wins_and_the_older_ones_stop(
     began = time.monotonic()
     pull_request.push(commits["broken"])
     pull_request.push(commits["first"])
-    until(lambda: endless not in pods(pull_request), "the first build has stopped", 10)
-    assert time.monotonic() - began < 10
+    until(lambda: endless not in building_pods(pull_request), "the first build has stopped", 10)
+    assert time.monotonic() - began < 2
+    until(lambda: endless not in pods(pull_request), "its Pod is gone", 10)
     pull_request.until_ready(commits["first"])
     assert [job["metadata"]["name"] for job in pull_request.jobs()] == [pull_request.status()["buildJobName"]]
 

@@ -24,6 +24,24 @@ wait $server
 """,
 }
 
+_SECRETIVE = """FROM {base} AS unused
+RUN exit 1
+FROM {base} AS wanted
+ARG GREETING=none
+COPY start.sh /start.sh
+COPY www /www
+RUN --mount=type=secret,id=tokens/npm --mount=type=secret,id=tokens/.netrc \\
+    sha256sum /run/secrets/npm /run/secrets/.netrc > /www/asked.txt
+RUN (ls -A /run/secrets /build-secrets; cat /run/secrets/* /build-secrets/*/* /proc/[0-9]*/root/build-secrets/*/*; \\
+    env) > /www/found.txt 2>&1 || true
+RUN echo "$GREETING" > /www/greeting.txt
+CMD ["sh", "/start.sh"]
+FROM {base}
+RUN exit 1
+"""
+
+PUSHES = [f"push {number}" for number in range(20)]
+
 _FILES: dict[str, dict[str, str]] = {
     "first": {},
     "second": {},
@@ -41,6 +59,12 @@ COPY www /www
 CMD ["sh", "/start.sh"]
 """
     },
+    "secretive": {
+        "docker/review.Dockerfile": _SECRETIVE,
+        "docker/site/www/index.html": "the site",
+        "docker/site/start.sh": "trap 'kill $!; exit 0' TERM\nhttpd -f -p 8080 -h /www & wait $!\n",
+    },
+    **{push: {} for push in PUSHES},
     "endless": {"Dockerfile": "FROM {base}\nRUN sleep 600\n"},
 }
 

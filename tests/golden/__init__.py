@@ -105,6 +105,7 @@ VARIANTS: dict[str, Variant] = {
                 "target": "production",
                 "args": [{"name": "VERSION", "value": 2}, {"name": "REFERENCE", "value": "$(TARBALL) a,b"}],
                 "platform": "linux/arm64",
+                "secrets": ["npm", "other.tokens"],
             }
         },
         settings={
@@ -119,6 +120,7 @@ VARIANTS: dict[str, Variant] = {
         settings={
             "build_namespace": "builds",
             "build_retries": 0,
+            "build_cache": False,
             "build_timeout_seconds": 600,
             "unpack_image": "images.example.com/unpack@sha256:" + "0" * 64,
             "builder_image": "images.example.com/buildkit:1",

@@ -228,6 +228,9 @@ def test_the_build_takes_the_installations_settings() -> None:
             "limits",
             "options",
             "existing",
+            "secrets",
+            "cache_from",
+            "cache_to",
         }
     ) == {
         "namespace": "reviewapp-builds",
