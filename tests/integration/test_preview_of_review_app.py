@@ -164,7 +164,7 @@ def test_a_namespace_that_takes_others_is_in_the_way(installation: Installation)
 def test_what_may_not_be_looked_at_is_said(
     installation: Installation, kubectl: Callable[..., str], tmp_path: Path
 ) -> None:
-    kubectl("create", "role", "reader", "--verb=list", "--resource=secrets,jobs.batch", "-n", installation.system)
+    kubectl("create", "role", "reader", "--verb=list", "--resource=secrets,pods,jobs.batch", "-n", installation.system)
     account = f"--serviceaccount={installation.system}:default"
     kubectl("create", "rolebinding", "reader", "--role=reader", account, "-n", installation.system)
     document: dict[str, Any] = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
