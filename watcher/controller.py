@@ -59,7 +59,7 @@ class Controller:
         self._settings = settings
         self._stacks = stacks
         self._journal = Journal(cluster, settings.namespace)
-        self._registry = Registry(cluster, settings)
+        self._registry = Registry(cluster, settings, _registry_silent)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
@@ -322,6 +322,10 @@ class Controller:
         review_app["status"] = answer["status"]
         for event in changes(old, new):
             record(self._cluster, review_app, event)
+
+
+def _registry_silent(image: str, reason: str) -> None:
+    _log.warning("registry_not_asked", image=image, error=reason)
 
 
 def _figures(result: UpdateResult) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
     """
     spec = parse(review_app.get("spec"))
     view = _view(cluster, settings, review_app)
-    registry = Registry(cluster, settings)
+    silent: dict[str, str] = {}
+    registry = Registry(cluster, settings, silent.__setitem__)
     view = dataclasses.replace(view, lookups=look_up(cluster, view, settings, registry))
     inputs = wanted(view, spec, settings)
     if built and inputs.build:
@@ -73,7 +74,11 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
         found,
         assumptions=tuple(_assumptions(view, spec, inputs, built=built)),
         obstacles=tuple(obstacles),
-        unseen=(*_under_way(view.entry), *unseen),
+        unseen=(
+            *_under_way(view.entry),
+            *(f"whether the registry has {image} already: {reason}" for image, reason in silent.items()),
+            *unseen,
+        ),
     )
 
 

@@ -1,25 +1,23 @@
 """Ask the registry which image a tag names, with the credentials that builds push with.
 
-Reads alone. Whatever goes wrong is "not known" and a line in the log: a commit can always be built.
+Reads alone. Whatever goes wrong is "not known" and told to whoever made the `Registry`: a commit can always be built.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from provisioner.errors import ReviewAppError
 from provisioner.settings import StackSettings
 from watcher.cluster import SECRETS, Cluster, section
-
-_log = structlog.get_logger()
 
 # A worker waits for it before each new build.
 _TIMEOUT: Final = httpx.Timeout(5.0, connect=2.0)
@@ -61,10 +59,17 @@ Credentials = tuple[str, str]
 class Registry:
     """The registry of the settings, as the Secret that builds push with allows to read it."""
 
-    def __init__(self, cluster: Cluster, settings: StackSettings) -> None:
-        """Prepare to ask; without a Secret, as anybody."""
+    def __init__(self, cluster: Cluster, settings: StackSettings, unanswered: Callable[[str, str], None]) -> None:
+        """Prepare to ask; without a Secret, as anybody.
+
+        Args:
+            cluster: where the Secret is.
+            settings: which registry, and which Secret.
+            unanswered: told of an image about which nothing could be learnt, and why.
+        """
         self._cluster = cluster
         self._settings = settings
+        self._unanswered = unanswered
 
     def digest(self, image: str) -> str | None:
         """Return `<repository>@sha256:…` of an image given by tag or digest; None if it is not there, or not known."""
@@ -79,15 +84,13 @@ class Registry:
             with httpx.Client(timeout=_TIMEOUT) as client:
                 answer = _ask(client, url, credentials)
         except (httpx.HTTPError, httpx.InvalidURL, ReviewAppError, ValueError) as error:
-            _log.warning("registry_not_asked", image=image, error=f"{type(error).__name__}: {error}")
+            self._unanswered(image, str(error) or type(error).__name__)
             return None
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
         digest = answer.headers.get("Docker-Content-Digest", "")
         if not answer.is_success or not _DIGEST.fullmatch(digest):
-            _log.warning(
-                "registry_not_asked", image=image, error=f"it answered {answer.status_code}, digest {digest!r}"
-            )
+            self._unanswered(image, f"the registry answered {answer.status_code}, digest {digest!r}")
             return None
         return f"{host}/{repository}@{digest}"
 

@@ -39,6 +39,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 _QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
 _PASSPHRASE = "a passphrase of a test"
 _NAME = "acme-shop-7"
+# A registry that answers, that it has nothing of these.
+_REGISTRY = f"{os.environ.get('REVIEWAPP_REGISTRY', 'registry.example.com')}/of-previews"
+_INSECURE = os.environ.get("REVIEWAPP_REGISTRY_INSECURE", "false")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +91,12 @@ def installation(cluster: Cluster, engine: Engine, namespace: str, tmp_path: Pat
     for place in (namespace, system):
         cluster.create(_QUOTAS, place, {"metadata": {"name": "no-pods"}, "spec": {"hard": {"pods": "0"}}})
     settings = samples.settings(
-        passphrase=_PASSPHRASE, data_folder=tmp_path / "data", namespace=system, build_namespace=system
+        passphrase=_PASSPHRASE,
+        data_folder=tmp_path / "data",
+        namespace=system,
+        build_namespace=system,
+        registry=_REGISTRY,
+        registry_insecure=_INSECURE,
     )
     backend = Backend(settings, engine)
     made = Installation(cluster, namespace, system, settings, Stacks(backend))
@@ -129,7 +137,7 @@ def test_with_its_build_done_the_new_version_runs(installation: Installation) ->
     assert found.assumptions == ("the build of commit bbbbbbbbbbbb has succeeded",)
     (deployment,) = [change for change in found.changes if change.kind == "Deployment"]
     images = [difference for difference in deployment.properties if difference.path.endswith("[0].image")]
-    assert {difference.new for difference in images} == {"registry.example.com/apps/acme/shop:7-bbbbbbbbbbbb"}
+    assert {difference.new for difference in images} == {f"{_REGISTRY}/acme/shop:7-bbbbbbbbbbbb"}
 
 
 def test_what_runs_is_not_previewed_as_waiting(installation: Installation) -> None:
@@ -180,6 +188,15 @@ def test_what_may_not_be_looked_at_is_said(
     assert len(found.unseen) == 2 + 1 + 5
     assert found.unseen[0].startswith(f"whether namespace {installation.namespace} is there: ")
     assert f"whether Ingress {installation.namespace}/shop-7 is somebody else's: " in found.unseen[-1]
+
+
+def test_a_registry_that_does_not_answer_is_said(installation: Installation) -> None:
+    settings = installation.settings.model_copy(update={"registry": "127.0.0.1:9/apps"})
+    found = dataclasses.replace(installation, settings=settings).preview(installation.review_app())
+    image, layers = found.unseen
+    assert image.startswith("whether the registry has 127.0.0.1:9/apps/acme/shop:7-aaaaaaaaaaaa already: ")
+    assert layers.startswith("whether the registry has 127.0.0.1:9/apps/acme/shop:cache already: ")
+    assert "refused" in image
 
 
 @pytest.fixture
@@ -251,7 +268,8 @@ def reviewapp(installation: Installation, tmp_path: Path) -> Run:
     def run(*arguments: str, given: object = "", **more: str) -> subprocess.CompletedProcess[str]:
         settings = {
             "APP_DOMAIN": "review.example.com",
-            "REGISTRY": "registry.example.com/apps",
+            "REGISTRY": _REGISTRY,
+            "REGISTRY_INSECURE": _INSECURE,
             "PASSPHRASE": _PASSPHRASE,
             "DATA_FOLDER": str(tmp_path / "data"),
             "NAMESPACE": installation.system,

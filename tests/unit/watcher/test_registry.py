@@ -80,12 +80,11 @@ def with_password(answer: Answer, expected: str, challenge: str) -> Answer:
     return guarded
 
 
-def registry(host: str, user: str = "user", **changes: Any) -> Registry:
-    settings: StackSettings = samples.settings(
-        registry=f"{host}/apps", registry_insecure=True, push_secret_name="push", **changes
-    )
+def registry(host: str, user: str = "user", unanswered: dict[str, str] | None = None) -> Registry:
+    settings: StackSettings = samples.settings(registry=f"{host}/apps", registry_insecure=True, push_secret_name="push")
+    silent = {} if unanswered is None else unanswered
     auth = base64.b64encode(f"{user}:pass:word".encode()).decode()
-    return Registry(OneSecret({"auths": {host: {"auth": auth}}}), settings)
+    return Registry(OneSecret({"auths": {host: {"auth": auth}}}), settings, silent.__setitem__)
 
 
 BASIC = f"Basic {base64.b64encode(b'user:pass:word').decode()}"
@@ -122,7 +121,17 @@ def test_what_is_not_known_is_built(answer: Answer, server: tuple[str, dict[str,
 
 
 def test_nobody_there() -> None:
-    assert registry("127.0.0.1:1").digest("127.0.0.1:1/apps/shop:1") is None
+    unanswered: dict[str, str] = {}
+    assert registry("127.0.0.1:1", unanswered=unanswered).digest("127.0.0.1:1/apps/shop:1") is None
+    assert unanswered == {"127.0.0.1:1/apps/shop:1": "[Errno 111] Connection refused"}
+
+
+def test_what_is_not_there_is_an_answer(server: tuple[str, dict[str, Answer], list[str]]) -> None:
+    host, answers, _ = server
+    answers[f"/v2/{REPOSITORY}/manifests/1"] = gives(404)
+    unanswered: dict[str, str] = {}
+    assert registry(host, unanswered=unanswered).digest(f"{host}/{REPOSITORY}:1") is None
+    assert unanswered == {}
 
 
 def test_a_registry_with_passwords(server: tuple[str, dict[str, Answer], list[str]]) -> None:
