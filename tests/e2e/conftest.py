@@ -28,7 +28,13 @@ from watcher.cluster import NAMESPACES, REVIEW_APPS, Cluster
 TARBALLS = "reviewapp-e2e-tarballs"
 CERTIFICATES = "reviewapp-e2e-certificates"
 _NAMES = "acme-shop-"
-_SETTINGS = {"build_retries": "0", "build_timeout_seconds": "120", "engine_timeout_seconds": "60"}
+# No test's build depends on what another one left in the registry; those of the cache turn it on.
+_SETTINGS = {
+    "build_cache": "false",
+    "build_retries": "0",
+    "build_timeout_seconds": "120",
+    "engine_timeout_seconds": "60",
+}
 
 _numbers = itertools.count(1001)
 

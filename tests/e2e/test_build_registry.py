@@ -87,7 +87,7 @@ def watcher_with_registry(
     for namespace, name in ((BUILDS, _PUSH), (repository.namespace, _PULL)):
         cluster.create(SECRETS, namespace, secret | {"metadata": {"name": name}})
     assert watcher.stop() == 0
-    watcher.start(registry=registry, push_secret_name=_PUSH)
+    watcher.start(registry=registry, push_secret_name=_PUSH, build_cache="true")
     yield watcher
     for pull_request in repository.pull_requests:
         pull_request.close()

@@ -33,6 +33,8 @@ _KINDS = "application/vnd.oci.image.manifest.v1+json"
 def test_only_the_step_that_asks_for_a_secret_sees_it(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:
+    assert watcher.stop() == 0
+    watcher.start(build_cache="true")
     pull_request.open(commits["secretive"], {"build": _BUILD})
     missing = pull_request.until_condition("Ready", "False", "SecretNotFound")
     assert f"Secret {pull_request.namespace}/tokens" in missing["message"]
@@ -57,6 +59,7 @@ def test_only_the_step_that_asks_for_a_secret_sees_it(
         assert any(b"index.html" in content for content in contents)
         for content in contents:
             assert_no_token(content.decode(errors="replace"))
+    assert watcher.stop() == 0
 
 
 def copies(pull_request: PullRequest) -> list[str]:
