@@ -21,6 +21,7 @@ import httpx
 from pydantic import SecretStr
 from rich.table import Table
 
+from benchmarks.builds import Builds
 from dev.console import Step, console, fail
 from dev.installation import Installation
 from dev.sample import Sample
@@ -196,6 +197,7 @@ def main() -> None:
             sample = Sample(cluster, "default", os.environ[BASE_IMAGE])
             with installation.watcher():
                 console.print(Benchmark(cluster, installation, sample).run())
+                console.print(Builds(cluster, sample).run())
         except ReviewAppError as error:
             fail(str(error), "see whether the cluster is up: `make down`, then `make benchmark`")
 
