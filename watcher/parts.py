@@ -35,7 +35,7 @@ class Declared:
     Attributes:
         name: as `Kind namespace/name`.
         live: the object, or None where there is none or it may not be read.
-        state: in a word or two how it is; `missing`, or `not allowed to look`.
+        state: in a few words how it is; `missing`, `not needed`, or `not allowed to look`.
     """
 
     name: str
@@ -63,7 +63,7 @@ def declared(cluster: Cluster, review_app: Object, build_namespace: str) -> list
                 raise
             found.append(Declared(name, None, "not allowed to look"))
             continue
-        found.append(Declared(name, live, _state(live) if live else "missing"))
+        found.append(Declared(name, live, _state(live) if live else _absence(manifest, review_app)))
     return found
 
 
@@ -161,6 +161,11 @@ def _manifests(review_app: Object, build_namespace: str) -> list[Manifest]:
     except SpecRefused:
         return []
     return manifests(inputs)
+
+
+def _absence(manifest: Manifest, review_app: Object) -> str:
+    is_built = Status.read(review_app.get("status")).build_status == "success"
+    return "not needed: the image is there" if manifest["kind"] == "Job" and is_built else "missing"
 
 
 def _state(live: Object) -> str:

@@ -21,6 +21,8 @@ from stacks.registration import KINDS
 from tests import golden, samples
 from tests.samples.random_specs import specs, stack_settings
 
+COMMIT = samples.review_app()["spec"]["commitHash"]
+DIGEST = "sha256:" + "1" * 64
 SETTINGS = samples.settings(tls_secret="certificates/wildcard")
 
 
@@ -29,6 +31,25 @@ def test_it_is_what_the_golden_file_says(name: str) -> None:
     expected = (golden.FOLDER / f"{name}.yaml").read_text()
     # On a wanted change: `python -m tests.golden`, and read the difference.
     assert golden.render(golden.VARIANTS[name]) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"buildCommit": COMMIT, "imageDigest": DIGEST}, f"@{DIGEST}"),
+        ({"buildCommit": COMMIT}, f":42-{COMMIT[:12]}"),
+        ({"buildCommit": "another", "imageDigest": DIGEST}, f":42-{COMMIT[:12]}"),
+        ({"buildCommit": COMMIT, "imageDigest": "latest"}, f":42-{COMMIT[:12]}"),
+        ({"buildCommit": COMMIT, "imageDigest": {}}, f":42-{COMMIT[:12]}"),
+    ],
+)
+def test_what_runs_is_named_as_the_status_says(status: dict[str, Any], expected: str) -> None:
+    asked = read(samples.review_app() | {"status": status})
+    deployment = next(
+        one for one in render(asked, SETTINGS, built=True, show_secrets=False) if one["kind"] == "Deployment"
+    )
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example.com/apps/acme/shop{expected}"
 
 
 def test_each_golden_file_is_a_variants() -> None:

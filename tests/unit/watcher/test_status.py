@@ -15,6 +15,7 @@ from tests.unit.watcher.views import (
     FIRST,
     SECOND,
     SETTINGS,
+    SPEC,
     app_pod,
     build_pod,
     deployment,
@@ -62,6 +63,19 @@ def test_ready() -> None:
     found = status(view, NOW)
     assert (found.app_status, found.build_status) == ("deployed", "success")
     assert {status for status, _ in said(found).values()} == {"True"}
+
+
+def test_the_digest_is_that_of_the_newest_build_once_it_runs() -> None:
+    digest = f"sha256:{'1' * 64}"
+    running = stack_inputs(
+        parse(SPEC), SETTINGS, previous=None, built=True, tls=None, image=f"registry:5000/acme/shop@{digest}"
+    )
+    view = View(review_app(), entry=entry("applied", running), deployment=deployment(declared=running))
+    found = status(view, NOW)
+    assert (found.image, found.image_digest) == ("registry:5000/acme/shop:42-aaaaaaaaaaaa", digest)
+    assert said(found)["Ready"] == ("True", "Ready")
+    building = inputs(running, commitHash=SECOND)
+    assert status(View(review_app(commitHash=SECOND), entry=entry("applied", building)), NOW).image_digest is None
 
 
 def test_the_old_version_is_available_while_the_new_one_builds() -> None:
