@@ -18,10 +18,12 @@ check: venv ## Lint, formatting, types, layers, generated files.
 	@.venv/bin/ruff format --check
 	@.venv/bin/pyright
 	@.venv/bin/lint-imports
+	@.venv/bin/reviewapp policy --settings deploy/settings.yaml | diff deploy/policy.yaml - || { echo 'error: deploy/policy.yaml is not current: run `make crd`' >&2; exit 1; }
 	@.venv/bin/reviewapp crd | diff deploy/crd.yaml - || { echo 'error: deploy/crd.yaml is not current: run `make crd`' >&2; exit 1; }
 
-crd: venv ## Write deploy/crd.yaml anew from the models.
+crd: venv ## Write deploy/crd.yaml and deploy/policy.yaml anew from the models.
 	@.venv/bin/reviewapp crd > deploy/crd.yaml.new && mv deploy/crd.yaml.new deploy/crd.yaml
+	@.venv/bin/reviewapp policy --settings deploy/settings.yaml > deploy/policy.yaml.new && mv deploy/policy.yaml.new deploy/policy.yaml
 
 benchmark: ## Measure the watcher against kubectl apply.
 	@dev/bootstrap.sh benchmark

@@ -28,6 +28,7 @@ class Job:
         pull_request: the pull request's number.
         branch: the branch that it wants merged.
         commit: the newest commit of that branch, never the one that merges it for a trial.
+        fork: whether that branch is in a fork of the repository.
     """
 
     forge: Forge | None = None
@@ -36,6 +37,7 @@ class Job:
     pull_request: str | None = None
     branch: str | None = None
     commit: str | None = None
+    fork: bool | None = None
 
 
 def read_job(environment: Mapping[str, str]) -> Job:
@@ -63,7 +65,19 @@ def _github(environment: Mapping[str, str]) -> Job:
         pull_request=str(number) if number else None,
         branch=head.get("ref") or environment.get("GITHUB_HEAD_REF") or None,
         commit=head.get("sha"),
+        fork=_is_fork(pull_request),
     )
+
+
+def _is_fork(pull_request: dict[str, Any]) -> bool | None:
+    """Return whether a pull request's branch is in another repository than its own; one that was deleted is another."""
+    head: dict[str, Any] = pull_request.get("head") or {}
+    base: dict[str, Any] = pull_request.get("base") or {}
+    if "repo" not in head or "repo" not in base:
+        return None
+    source: dict[str, Any] = head["repo"] or {}
+    target: dict[str, Any] = base["repo"] or {}
+    return source.get("full_name") != target.get("full_name")
 
 
 def _event(path: str | None) -> dict[str, Any]:
@@ -79,6 +93,7 @@ def _gitlab(environment: Mapping[str, str]) -> Job:
     def first(*names: str) -> str | None:
         return next((environment[name] for name in names if environment.get(name)), None)
 
+    source, target = first("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"), first("CI_MERGE_REQUEST_PROJECT_PATH")
     return Job(
         forge="gitlab",
         api_url=first("CI_API_V4_URL"),
@@ -88,6 +103,8 @@ def _gitlab(environment: Mapping[str, str]) -> Job:
         branch=first("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME"),
         # Only pipelines for merged results have the first; there, CI_COMMIT_SHA is the merge.
         commit=first("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA"),
+        # The source is not named once it has been deleted.
+        fork=source != target if target else None,
     )
 
 

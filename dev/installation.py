@@ -54,11 +54,21 @@ class Installation:
         """Apply what `deploy/` has, save the watcher's own Deployment; first wait for other installations to end."""
         self._wait_for_others()
         with Step("install the CRD, namespaces and RBAC"):
-            for name in ("crd", "namespaces", "rbac"):
+            for name in ("crd", "namespaces", "rbac", "admission"):
                 _kubectl(
                     "apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "deploy" / f"{name}.yaml")
                 )
+            self._take_back_other_rights()
             _kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/reviewapps.reviewtron.k8s.revelry.co")
+
+    def _take_back_other_rights(self) -> None:
+        """Delete what another version of `deploy/` gave everywhere: it would hide that this one lacks a right."""
+        documents: list[Any] = list(yaml.safe_load_all((REPOSITORY / "deploy" / "rbac.yaml").read_text()))
+        ours = {document["metadata"]["name"] for document in documents}
+        listed = _kubectl("get", "clusterrolebinding", "-l", "app.kubernetes.io/part-of=reviewapp", "-o", "name")
+        for name in (line.partition("/")[2] for line in listed.split()):
+            if name.startswith("reviewapp-") and name not in ours | {"reviewapp-bot"}:
+                _kubectl("delete", "clusterrolebinding", name)
 
     def namespace(self, name: str, allow: str = "acme/*") -> None:
         """Make a namespace and open it to the repositories that `allow` names; wait for one of that name that is going.
@@ -77,6 +87,14 @@ class Installation:
             self._cluster.create(NAMESPACES, None, {"metadata": metadata})
         else:
             self._cluster.patch(NAMESPACES, None, name, {"metadata": metadata})
+
+    def certificate(self, namespace: str, name: str) -> None:
+        """Let the watcher read this Secret as the wildcard certificate."""
+        manifests = (REPOSITORY / "deploy" / "certificate.yaml").read_text()
+        file = self.folder / "certificate.yaml"
+        manifests = manifests.replace("namespace: certificates", f"namespace: {namespace}")
+        file.write_text(manifests.replace("[wildcard-tls]", f"[{name}]"))
+        _kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
 
     @contextmanager
     def watcher(self, **settings: str) -> Generator[subprocess.Popen[bytes]]:
@@ -104,10 +122,15 @@ class Installation:
         } | settings
         return os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
 
-    def start_watcher(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a watcher, wait until it is ready, and return its process."""
+    def start_watcher(self, server: str = "", **settings: str) -> subprocess.Popen[bytes]:
+        """Start a watcher, wait until it is ready, and return its process.
+
+        Args:
+            server: where it finds the API server, if not at the cluster's own address.
+            settings: as of `watcher`.
+        """
         environment = self.environment(**settings)
-        environment["KUBECONFIG"] = str(self._kubeconfig())
+        environment["KUBECONFIG"] = str(self._kubeconfig(server))
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [*_DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
@@ -145,13 +168,15 @@ class Installation:
             self._lock.flush()
         return self._lock.fileno()
 
-    def _kubeconfig(self) -> Path:
+    def _kubeconfig(self, server: str) -> Path:
         """Write a kubeconfig with a token of the watcher's service account."""
         token = _kubectl(
             "create", "token", _SERVICE_ACCOUNT, f"--namespace={_NAMESPACE}", f"--duration={_TOKEN_SECONDS}s"
         ).strip()
         document: dict[str, Any] = yaml.safe_load(_kubectl("config", "view", "--raw", "--minify", "--flatten"))
         document["users"][0]["user"] = {"token": token}
+        if server:
+            document["clusters"][0]["cluster"] = {"server": server}
         file = self.folder / "kubeconfig"
         file.touch(mode=0o600)
         file.write_text(yaml.safe_dump(document))

@@ -197,10 +197,10 @@ class StackProject:
         """Remove the locks of the stack, whoever holds them."""
         self._run("cancel", "--yes", "--stack", self.stack)
 
-    def remove_stack(self) -> None:
-        """Remove the empty stack and its history."""
+    def remove_stack(self, *, forget: bool = False) -> None:
+        """Remove the empty stack and its history; to `forget` is to do so whatever it has, which stays where it is."""
         # `destroy --remove` would save this run, and leave a backup of the checkpoint for ever.
-        self._run("stack", "rm", "--yes", "--remove-backups", self.stack)
+        self._run("stack", "rm", "--yes", "--remove-backups", *(["--force"] if forget else []), self.stack)
 
     def remove_lock_files(self) -> bool:
         """Remove the locks of a stack of which there is nothing but locks; return whether that could be done.

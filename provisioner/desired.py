@@ -74,8 +74,7 @@ def stack_tags(spec: Spec, inputs: StackInputs) -> dict[str, str]:
 def _check_namespace(config: Config, settings: StackSettings) -> None:
     """Refuse namespaces in which a pull request's app could reach what is not its own."""
     namespace = config.namespace
-    ours = {settings.namespace, settings.build_namespace, (settings.tls_secret or "").partition("/")[0]}
-    if namespace.startswith("kube-") or namespace in ours:
+    if namespace.startswith("kube-") or namespace in settings.own_namespaces:
         remedy = "is not open to review apps: name the app's own namespace"
         raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 

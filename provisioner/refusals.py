@@ -49,10 +49,11 @@ _REMEDIES: Mapping[str, str] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Matching(AfterValidator):
+class Matching(AfterValidator):
     """A check of a text that a JSON schema shows too."""
 
     pattern: str
+    remedy: str
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"pattern": f"^({self.pattern})$"} | handler(core_schema)
@@ -66,7 +67,7 @@ def matching(pattern: str, remedy: str) -> AfterValidator:
             raise PydanticCustomError("format", "{remedy}", {"remedy": remedy})
         return value
 
-    return _Matching(check, pattern)
+    return Matching(check, pattern, remedy)
 
 
 def refusals(error: ValidationError, root: str, public: Collection[str]) -> list[Refusal]:

@@ -12,6 +12,7 @@ from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.refusals import MISSING, escaped, without_credentials
 from provisioner.review_app import KIND, VERSION, Spec, Status, parse
+from provisioner.rules import require_allowed
 from provisioner.settings import StackSettings
 from stacks import naming
 from stacks.inputs import TLS
@@ -87,6 +88,7 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
     Raises:
         SpecRefused: the spec asks for what this installation does not give.
     """
+    require_allowed(asked.spec, settings)
     build = wanted_build(asked.spec, settings, asked.attempt)
     tls = _UNSEEN if settings.tls_secret else None
     image = f"{build.image.rpartition(':')[0]}@{asked.digest}" if built and asked.digest else None

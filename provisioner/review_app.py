@@ -176,6 +176,9 @@ class Spec(Model):
         ]
         | None
     ) = Field(default=None, description="SHA-256 of the tarball; another one is not built.")
+    fork: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Whether the pull request comes from a fork of the repository; the bot says so."
+    )
     config: Config
 
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
+from provisioner.rules import Rules
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
@@ -27,7 +28,7 @@ Label = Annotated[str, matching(_LABEL, "must be a DNS label: at most 63 lower-c
 Name = Annotated[str, Field(max_length=253), _DNS_NAME]
 
 
-class StackSettings(BaseSettings):
+class StackSettings(Rules):
     """What a platform owner decides of that which stacks declare: all that showing one takes."""
 
     model_config = SettingsConfigDict(
@@ -87,6 +88,12 @@ class StackSettings(BaseSettings):
     )
     build_timeout_seconds: int = Field(default=1800, ge=10, le=86400, description="Time limit of one build.")
     build_retries: int = Field(default=3, ge=0, le=10, description="How often a failed build is tried again.")
+
+    @property
+    def own_namespaces(self) -> tuple[str, ...]:
+        """The namespaces in which a pull request's app could reach what is not its own, beside `kube-*`."""
+        certificate = (self.tls_secret or "").partition("/")[0]
+        return (self.namespace, self.build_namespace, *([certificate] if certificate else []))
 
     @classmethod
     def settings_customise_sources(

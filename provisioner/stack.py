@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -141,6 +142,18 @@ class Stacks:
         action = partial(self._destroy, stack, slot)
         return self._measured(lambda: self._past_dead_locks(stack, slot, action, owner_is_dead))
 
+    def forget(self, stack: str, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
+        """Remove the stack, and leave what it has where it is. For a destroy that nobody can make any more.
+
+        A lock is treated as by `recover`.
+
+        Raises:
+            StackLocked: an owner is alive, or not known to be dead.
+            EngineError: it could not be removed; call it again.
+        """
+        action = partial(self._forget, stack, slot)
+        return self._measured(lambda: self._past_dead_locks(stack, slot, action, owner_is_dead))
+
     def stop(self) -> None:
         """End all engine runs, gracefully where they let us, and refuse new ones. Returns when none is left."""
         self._backend.engine.stop()
@@ -219,13 +232,24 @@ class Stacks:
         events = EventStream()
         try:
             events = self._run(project, "destroy", destroy)
-            project.remove_stack()
+            self._remove(project)
         except StackNotFound:
             pass
-        except CommandFailed as failed:
-            raise self._error(project, "stack rm", failed) from None
         project.remove_folder()
         return events
+
+    def _forget(self, stack: str, slot: int) -> EventStream:
+        project = self._backend.project(stack, slot)
+        with suppress(StackNotFound):
+            self._remove(project, forget=True)
+        project.remove_folder()
+        return EventStream()
+
+    def _remove(self, project: StackProject, *, forget: bool = False) -> None:
+        try:
+            project.remove_stack(forget=forget)
+        except CommandFailed as failed:
+            raise self._error(project, "stack rm", failed) from None
 
     def _run(
         self, project: StackProject, command: str, action: Callable[[automation.Stack, OnEvent], None]

@@ -24,6 +24,8 @@ REBUILD_ANNOTATION: Final = f"{GROUP}/rebuild"
 """Annotation of a ReviewApp: each new value builds its commit once more."""
 ALLOW_ANNOTATION: Final = f"{GROUP}/allow"
 """Annotation of a namespace: patterns of the repositories whose review apps its owner lets in."""
+SHARED_LABEL: Final = f"{GROUP}/shared"
+"""Label of a Secret or ConfigMap: with the value `true` review apps may name it, where the settings ask for a label."""
 FINALIZER: Final = f"{GROUP}/stack"
 
 TLS_SUFFIX: Final = "tls"

@@ -61,6 +61,10 @@ def submit(
         str | None, typer.Option(help="What to submit. (default: the CI job's, else what is checked out)")
     ] = None,
     name: Name = None,
+    fork: Annotated[
+        bool | None,
+        typer.Option("--fork/--no-fork", help="Whether it comes from a fork. (default: the CI job's)"),
+    ] = None,
     checkout: Annotated[Path, typer.Option(help="The git checkout.", file_okay=False)] = Path(),
     config: Annotated[
         Path | None, typer.Option(help=f"A config to take in place of the commit's {FILE}.", dir_okay=False)
@@ -109,6 +113,7 @@ def submit(
                 "branch": branch,
                 "pr": number,
                 "commitHash": commit,
+                "fork": bool(job.fork if fork is None else fork),
                 "tarballUrl": tarball_url or f"s3://{place}/{key}",
                 "config": wanted.model_dump(mode="json", by_alias=True, exclude_unset=True),
             }

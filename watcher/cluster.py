@@ -87,6 +87,7 @@ class Resource:
 REVIEW_APPS = Resource(f"{GROUP}/v1", "ReviewApp", "reviewapps", namespaced=False)
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 SECRETS = Resource("v1", "Secret", "secrets")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 SERVICES = Resource("v1", "Service", "services")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
@@ -94,8 +95,13 @@ DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
 REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 JOBS = Resource("batch/v1", "Job", "jobs")
 INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
-DECLARED = {(r.api_version, r.kind): r for r in (SECRETS, SERVICES, DEPLOYMENTS, JOBS, INGRESSES)}
+IN_APPS = (SECRETS, SERVICES, DEPLOYMENTS, INGRESSES)
+"""What a stack declares in the namespace of its app, and so what the watcher may touch there."""
+IN_BUILDS = (JOBS, SECRETS)
+"""What it declares in the namespace of builds."""
+DECLARED = {(r.api_version, r.kind): r for r in dict.fromkeys((*IN_APPS, *IN_BUILDS))}
 """The resources of which a stack declares objects, by (apiVersion, kind)."""
 
 

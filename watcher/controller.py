@@ -25,13 +25,14 @@ from provisioner.errors import (
     LockOwner,
     ReviewAppError,
 )
-from provisioner.review_app import Status, parse
+from provisioner.review_app import Spec, Status, parse
 from provisioner.settings import Settings
 from provisioner.stack import Stacks, UpdateResult
 from provisioner.warm_up import warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
+from watcher.bindings import Bindings
 from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
@@ -39,12 +40,18 @@ from watcher.journal import Entry, Journal, Phase, StackHeld
 from watcher.lookups import look_up
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.observation import Observation
-from watcher.preconditions import refuse_foreign, require_build_secrets, require_namespaces
+from watcher.preconditions import (
+    phase,
+    refuse_foreign,
+    require_build_secrets,
+    require_namespaces,
+    require_shared,
+)
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
 from watcher.status import changes, status
 from watcher.superseded import end_superseded
-from watcher.sweep import sweep
+from watcher.sweep import going, sweep
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0
@@ -60,11 +67,12 @@ class Controller:
         self._stacks = stacks
         self._journal = Journal(cluster, settings.namespace)
         self._registry = Registry(cluster, settings, _registry_silent)
+        self._bindings = Bindings(cluster, settings.namespace)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
         self._released: dict[str, str] = {}
-        self._observation = Observation(cluster, settings.tls_secret, self._queue.add, self._part_changed)
+        self._observation = Observation(cluster, settings.tls_secret, settings, self._queue.add, self._part_changed)
         self.informers = self._observation.informers
         self._workers = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}") for slot in range(settings.workers)
@@ -82,6 +90,7 @@ class Controller:
             ReviewAppError: the cluster does not answer, or a list did not come in time.
         """
         self._journal.load()
+        self._bindings.tidy(self._in_use())
         self._observation.start()
         for entry in self._journal.all():
             self._queue.add(entry.review_app)
@@ -110,6 +119,7 @@ class Controller:
                 delay = self._queue.retry(name)
                 _log.warning("reconcile_failed", review_app=name, error=str(error), again_in=round(delay, 1))
             finally:
+                self._bindings.release(name, self._in_use())
                 self._queue.done(name)
 
     def _reconcile(self, name: str, slot: int) -> None:
@@ -154,7 +164,19 @@ class Controller:
         view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
         if view.deleting or not view.claimed:
             return view
-        return dataclasses.replace(view, lookups=look_up(self._cluster, view, self._settings, self._registry))
+        lookups = look_up(self._cluster, view, self._settings, self._registry, self._may_read)
+        return dataclasses.replace(view, lookups=lookups)
+
+    def _may_read(self, view: View, spec: Spec) -> bool:
+        """Whether a ReviewApp may have Secrets of its namespace read for it; have the right to do so, then."""
+        if decisions.refusal(view, spec, self._settings):
+            return False
+        try:
+            self._bindings.take(view.name, spec.config.namespace)
+        except ApplyRefused:
+            # An update says so.
+            return False
+        return True
 
     def _claim(self, review_app: Object) -> None:
         metadata = review_app["metadata"]
@@ -174,6 +196,9 @@ class Controller:
         try:
             end_superseded(self._cluster, view.jobs, action.inputs)
             require_namespaces(self._cluster, action.inputs)
+            self._bindings.take(name, action.inputs.namespace)
+            if self._settings.named_objects == "labelled":
+                require_shared(self._cluster, parse(view.review_app["spec"]))
             require_build_secrets(view.lookups.missing)
             refuse_foreign(self._cluster, action.inputs)
             finished = True
@@ -248,16 +273,25 @@ class Controller:
         entry = self._journal.get(name)
         if action.stack is None:
             return []
+        phases = {place: phase(self._cluster, place) for place in action.namespaces}
+        there = [place for place in phases if phases[place] == "there"]
+        for place in there:
+            if place != self._settings.build_namespace:
+                self._bindings.take(name, place)
         if not action.engine_done:
             if action.unfinished:
                 self._finish(action.unfinished, slot)
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
-            result = self._count("destroy", self._stacks.destroy(action.stack, slot, self._is_dead))
+            # With a namespace went the rights in it, so that an engine would fail on what went with it too. What is
+            # left in the others, the sweep finds.
+            run = self._stacks.destroy if len(there) == len(action.namespaces) else self._stacks.forget
+            result = self._count("destroy", run(action.stack, slot, self._is_dead))
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack, **_figures(result))
-        left = sweep(self._cluster, action.stack, action.namespaces)
+        left = sweep(self._cluster, action.stack, there, self._settings.build_namespace)
+        left += going(self._cluster, action.stack, [place for place in phases if phases[place] == "going"])
         return left + [
             f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in self._observation.pods(action.stack)
@@ -279,8 +313,10 @@ class Controller:
     def _forget(self, name: str, stack: str | None) -> None:
         """Forget a stack of which nothing is left, and look at the ReviewApps that wait for it to be free."""
         self._failures.pop(name, None)
-        if self._journal.get(name):
+        entry = self._journal.get(name)
+        if entry:
             self._journal.remove(name)
+        self._bindings.release(name, self._in_use(), entry.namespaces if entry else ())
         for other in self._observation.asking_for(stack) if stack else ():
             if other != name:
                 self._queue.add(other)
@@ -297,6 +333,10 @@ class Controller:
         entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), socket.gethostname())
         self._journal.write(entry)
         return entry
+
+    def _in_use(self) -> set[str]:
+        """Return the namespaces where stacks may have objects, and that of builds, whose rights are not bound here."""
+        return {self._settings.build_namespace}.union(*(entry.namespaces for entry in self._journal.all()))
 
     def _is_dead(self, owner: LockOwner) -> bool:
         """Whether a lock's owner was a watcher whose Pod is gone. A lock of anybody else is never judged."""

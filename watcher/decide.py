@@ -20,6 +20,7 @@ from provisioner.errors import (
     StackLocked,
 )
 from provisioner.review_app import Spec, parse
+from provisioner.rules import require_allowed
 from provisioner.settings import Settings
 from provisioner.tenancy import require_open
 from stacks import naming
@@ -28,6 +29,7 @@ from watcher import builds
 from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.cluster import Object, section
 from watcher.journal import Entry
+from watcher.places import TooManyApps
 
 _CUT_OFF = (EngineKilled, EngineTimeout, EngineInterrupted, StackLocked)
 
@@ -56,6 +58,7 @@ class View:
         failure: the last engine run, if it failed.
         namespace: the namespace that the spec names, if it is there.
         lookups: what was looked up for the next step.
+        crowded: why it has no place among the review apps that may live, if so.
     """
 
     review_app: Object
@@ -68,6 +71,7 @@ class View:
     failure: Failure | None = None
     namespace: Object | None = None
     lookups: Lookups = NOTHING_FOUND
+    crowded: TooManyApps | None = None
 
     @property
     def name(self) -> str:
@@ -166,15 +170,25 @@ def decide(view: View, settings: Settings, now: float) -> Action:
     if entry and (entry.inputs.stack != inputs.stack or entry.phase in {"destroying", "destroyed"}):
         # The name now asks for another pull request, or its last life is not yet cleaned up.
         return _destroy(view, settings)
-    try:
-        require_open(spec, view.namespace and section(view.namespace, "metadata", "annotations"))
-    except SpecRefused as error:
-        return Refuse(error)
+    if view.crowded and entry and settings.when_full == "oldest-waits":
+        return _destroy(view, settings)
+    if refused := refusal(view, spec, settings):
+        return Refuse(refused)
     if entry and entry.phase == "applied" and entry.digest == inputs.digest():
         return Nothing()
     if view.failure and view.failure.digest == inputs.digest() and now < view.failure.retry_at:
         return Wait(view.failure.retry_at)
     return Apply(inputs, unfinished(entry, view.failure) if entry else None)
+
+
+def refusal(view: View, spec: Spec, settings: Settings) -> SpecRefused | None:
+    """Return why nothing new may be made for a spec as things are, or None where it may."""
+    try:
+        require_allowed(spec, settings)
+        require_open(spec, view.namespace and section(view.namespace, "metadata", "annotations"))
+    except SpecRefused as error:
+        return error
+    return None if view.entry else view.crowded
 
 
 def decide_orphan(entry: Entry, failure: Failure | None = None) -> Destroy:

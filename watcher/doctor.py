@@ -18,7 +18,7 @@ from provisioner.errors import SettingsRefused
 from provisioner.settings import Settings, StackSettings
 from watcher import installation_checks as installation
 from watcher import leftover_checks as leftovers
-from watcher.cluster import Cluster, Object
+from watcher.cluster import Cluster, Object, section
 from watcher.findings import Check, Finding, results, wrong
 from watcher.lookup import namespaces, review_apps
 from watcher.parts import app_namespace
@@ -125,8 +125,9 @@ class _Visit:
         return installation.watcher(self._cluster, self._system, unseen=unseen)
 
     def rights(self) -> Iterator[Finding]:
-        places = [self._builds, *self._app_namespaces()[:_MOST_NAMESPACES]]
-        return installation.watcher_rights(self._cluster, self._system, places)
+        living = [item for item in self._review_apps if section(item, "status").get("stack")]
+        apps = sorted({namespace for item in living if (namespace := app_namespace(item))})[:_MOST_NAMESPACES]
+        return installation.watcher_rights(self._cluster, self._system, self._builds, apps, self._settings)
 
     def engine(self) -> Iterator[Finding]:
         self._engine, found = installation.engine(needed=isinstance(self._settings, Settings))

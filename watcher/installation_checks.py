@@ -115,18 +115,30 @@ def watcher(cluster: Cluster, namespace: str, *, unseen: int) -> Iterator[Findin
     )
 
 
-def watcher_rights(cluster: Cluster, namespace: str, stack_namespaces: Iterable[str]) -> Iterator[Finding]:
-    """Check that the watcher's service account may do what it has to."""
+def watcher_rights(
+    cluster: Cluster, namespace: str, builds: str, apps: Iterable[str], values: StackSettings | None
+) -> Iterator[Finding]:
+    """Check that the watcher's service account may do what it has to.
+
+    Args:
+        cluster: where.
+        namespace: the watcher's.
+        builds: that of builds.
+        apps: where apps are.
+        values: the settings, where they are known.
+    """
+    certificate = values.tls_secret if values else None
     account = f"{namespace}/{rights.SERVICE_ACCOUNT}"
     lacking = [
         right
-        for right in rights.needed(namespace, stack_namespaces)
+        for right in rights.needed(namespace, builds, apps, certificate)
         if not section(cluster.create(_REVIEWS, None, rights.review(right, namespace)), "status").get("allowed")
     ]
     if not lacking:
         yield ok(f"service account {account} has every right that it needs")
     for right in lacking:
-        yield wrong(f"service account {account} may not {right}", "`kubectl apply -f deploy/rbac.yaml`")
+        file = "certificate" if right.resource.startswith("secrets:") else "rbac"
+        yield wrong(f"service account {account} may not {right}", f"`kubectl apply -f deploy/{file}.yaml`")
 
 
 def settings(cluster: Cluster, file: Path | None, namespace: str) -> tuple[StackSettings | None, list[Finding]]:

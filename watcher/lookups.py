@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from provisioner.errors import SpecRefused
-from provisioner.review_app import parse
+from provisioner.review_app import Spec, parse
 from provisioner.settings import StackSettings
 from stacks.inputs import Build, StackInputs
 from watcher import builds
@@ -14,13 +15,25 @@ from watcher.cluster import SECRETS, ApiRefused, Cluster, section
 from watcher.decide import View
 from watcher.registry import Registry
 
+MayRead = Callable[[View, Spec], bool]
+"""Whether Secrets of its namespace may be read for a ReviewApp."""
 
-def look_up(cluster: Cluster, view: View, settings: StackSettings, registry: Registry) -> Lookups:
+
+def look_up(
+    cluster: Cluster, view: View, settings: StackSettings, registry: Registry, may_read: MayRead | None = None
+) -> Lookups:
     """Return what is to be known for the next step of a ReviewApp.
 
     Before a commit is built, whether its image is in the registry: after a revert, or in a pull request that was opened
     again; if it is not, which layers of earlier builds are, and what the Secrets hold that the build may use. After a
     build of which the Pod is gone, what came out of it.
+
+    Args:
+        cluster: where the Secrets are.
+        view: what is known of the ReviewApp.
+        settings: the installation's.
+        registry: where images are.
+        may_read: asked before Secrets are read; by default they may be.
 
     Raises:
         ApiRefused, ClusterUnreachable: a Secret could not be read.
@@ -35,7 +48,7 @@ def look_up(cluster: Cluster, view: View, settings: StackSettings, registry: Reg
     cache = None
     if not wanted.is_known and not image:
         cache = _cache(wanted.build, view.previous, registry)
-    if image or not wanted.lacks_secrets:
+    if image or not wanted.lacks_secrets or (may_read and not may_read(view, spec)):
         return Lookups(image, cache)
     namespace = spec.config.namespace
     held = {one.name: _data(cluster, namespace, one.name) for one in wanted.build.secrets if not one.data}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from provisioner.errors import ReviewAppError
+from provisioner.rules import Rules
 from stacks import naming
 from watcher.certificate import WildcardCertificate
 from watcher.cluster import DEPLOYMENTS, JOBS, NAMESPACES, PODS, REVIEW_APPS, Cluster, Object, section
 from watcher.decide import Failure, View
 from watcher.informers import Informer
 from watcher.journal import Journal
+from watcher.places import TooManyApps, waiting
 
 _SYNC_SECONDS = 60.0
 
@@ -21,6 +24,7 @@ class Observation:
     Args:
         cluster: where to look.
         tls_secret: the wildcard certificate's Secret as namespace/name, if there is to be one.
+        rules: how many review apps may live.
         on_review_app: called with the name of each ReviewApp to look at.
         on_part: called with the name of each stack of which a part has changed.
     """
@@ -29,11 +33,16 @@ class Observation:
         self,
         cluster: Cluster,
         tls_secret: str | None,
+        rules: Rules,
         on_review_app: Callable[[str], None],
         on_part: Callable[[str], None],
     ) -> None:
         self._on_review_app = on_review_app
         self._on_part = on_part
+        self._rules = rules
+        self._crowded: dict[str, TooManyApps] = {}
+        self._changed = threading.Event()
+        self._places_lock = threading.Lock()
         self._review_apps = Informer(cluster, REVIEW_APPS, self._review_app_changed)
         self._jobs, self._deployments, self._pods = (
             Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
@@ -68,7 +77,8 @@ class Observation:
             informer.stop()
 
     def review_app(self, name: str) -> Object | None:
-        """Return a ReviewApp."""
+        """Return a ReviewApp; have those looked at that got or lost a place since the last call."""
+        self._give_places()
         return self._review_apps.get(name)
 
     def asking_for(self, stack: str) -> list[str]:
@@ -100,9 +110,26 @@ class Observation:
             tls=self._certificate.get() if self._certificate else None,
             failure=failure,
             namespace=self._namespaces.get(asked_namespace(review_app) or ""),
+            crowded=self._crowded.get(name),
         )
 
+    def _give_places(self) -> None:
+        with self._places_lock:
+            if not self._changed.is_set():
+                return
+            # Before the look: a change that comes meanwhile asks for another.
+            self._changed.clear()
+            before, self._crowded = self._crowded, waiting(self._review_apps.all(), self._rules)
+            others = {
+                name
+                for name in before.keys() | self._crowded.keys()
+                if str(before.get(name)) != str(self._crowded.get(name))
+            }
+        for name in others:
+            self._on_review_app(name)
+
     def _review_app_changed(self, item: Object) -> None:
+        self._changed.set()
         self._on_review_app(item["metadata"]["name"])
 
     def _part_changed(self, item: Object) -> None:
@@ -112,11 +139,11 @@ class Observation:
         name = namespace["metadata"]["name"]
         for item in self._review_apps.all():
             if asked_namespace(item) == name:
-                self._review_app_changed(item)
+                self._on_review_app(item["metadata"]["name"])
 
     def _certificate_changed(self) -> None:
         for item in self._review_apps.all():
-            self._review_app_changed(item)
+            self._on_review_app(item["metadata"]["name"])
 
 
 def asked_stack(review_app: Object) -> str | None:

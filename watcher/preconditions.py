@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from provisioner.errors import ApplyRefused, ForeignObject
 from provisioner.ownership import Ownership, ownership
+from provisioner.review_app import Spec
+from provisioner.rules import named_objects
+from stacks import naming
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest
 from stacks.review_app import manifests
-from watcher.cluster import DECLARED, NAMESPACES, Cluster, section
+from watcher.cluster import CONFIG_MAPS, DECLARED, NAMESPACES, SECRETS, Cluster, section
 
 
 def require_namespaces(cluster: Cluster, inputs: StackInputs) -> None:
@@ -44,9 +48,37 @@ def require_build_secrets(missing: Sequence[str]) -> None:
         raise ApplyRefused(f"Secret {missing[0]}", "SecretNotFound", detail, "create it, or name one that exists")
 
 
+def phase(cluster: Cluster, name: str) -> Literal["there", "going", "gone"]:
+    """Return how a namespace is: there, on its way out with all that is in it, or gone."""
+    found = cluster.get(NAMESPACES, None, name)
+    if found is None:
+        return "gone"
+    return "going" if section(found, "status").get("phase") == "Terminating" else "there"
+
+
 def namespaces(inputs: StackInputs) -> list[str]:
     """Return the namespaces in which a stack declares objects, sorted."""
     return sorted({manifest["metadata"]["namespace"] for manifest in manifests(inputs)})
+
+
+def require_shared(cluster: Cluster, spec: Spec) -> None:
+    """Look up every Secret and ConfigMap that a config names: their namespace's owner has to have said that it may.
+
+    Raises:
+        ApplyRefused: one lacks the label, or is not there, so that nobody can tell.
+    """
+    namespace = spec.config.namespace
+    for named in named_objects(spec):
+        found = cluster.get(SECRETS if named.kind == "Secret" else CONFIG_MAPS, namespace, named.name)
+        target = f"{named.field}: {named.kind} {namespace}/{named.name}"
+        label = f"{naming.SHARED_LABEL}=true"
+        if found is None:
+            remedy = f"create it with the label {label}, or name another"
+            raise ApplyRefused(target, f"{named.kind}NotFound", "it is not there", remedy)
+        if section(found, "metadata", "labels").get(naming.SHARED_LABEL) != "true":
+            command = f"kubectl -n {namespace} label {named.kind.lower()} {named.name} {label}"
+            remedy = f"its namespace's owner lets apps name it with `{command}`"
+            raise ApplyRefused(target, "NotShared", f"it lacks the label {label}", remedy)
 
 
 def refuse_foreign(cluster: Cluster, inputs: StackInputs) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from provisioner.errors import ApplyRefused, ForeignObject, Refusal, ReviewAppError, SpecRefused, StackNotFound
 from provisioner.preview.model import Preview
 from provisioner.review_app import Spec, parse
+from provisioner.rules import require_allowed
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.tenancy import require_open
@@ -25,7 +26,14 @@ from watcher.decide import View, wanted
 from watcher.journal import Entry, Journal
 from watcher.lookups import look_up
 from watcher.observation import asked_stack
-from watcher.preconditions import name_of, namespaces, refuse_foreign_object, require_build_secrets, require_namespace
+from watcher.preconditions import (
+    name_of,
+    namespaces,
+    refuse_foreign_object,
+    require_build_secrets,
+    require_namespace,
+    require_shared,
+)
 from watcher.registry import Registry
 from watcher.submission import deleting
 
@@ -69,7 +77,7 @@ def preview(cluster: Cluster, settings: Settings, stacks: Stacks, review_app: Ob
     if found.is_new and view.entry and view.entry.phase == "applied":
         raise StackNotFound(inputs.stack)
     # After the engine's run: a cluster that answers now is one that has answered it.
-    obstacles, unseen = _conditions(cluster, spec, inputs, view.lookups.missing)
+    obstacles, unseen = _conditions(cluster, settings, spec, inputs, view.lookups.missing)
     return dataclasses.replace(
         found,
         assumptions=tuple(_assumptions(view, spec, inputs, built=built)),
@@ -120,7 +128,12 @@ def _view(cluster: Cluster, settings: Settings, review_app: Object) -> View:
 
 
 def _tls(cluster: Cluster, secret: str | None) -> TLS | None:
-    return certificate(cluster.get(SECRETS, *secret.split("/", 1))) if secret else None
+    if secret is None:
+        return None
+    namespace, name = secret.split("/", 1)
+    # A list, as the watcher's informer asks for: that is the right that there is.
+    found, _ = cluster.list(SECRETS, namespace, name=name)
+    return certificate(found[0] if found else None)
 
 
 def _require_update(view: View, inputs: StackInputs) -> None:
@@ -150,12 +163,12 @@ def _under_way(entry: Entry | None) -> list[str]:
 
 
 def _conditions(
-    cluster: Cluster, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
+    cluster: Cluster, settings: Settings, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
 ) -> tuple[list[str], list[str]]:
     """Return what makes an update fail, and of what that could not be seen."""
     obstacles: list[str] = []
     unseen: list[str] = []
-    for target, look in _looks(cluster, spec, inputs, missing):
+    for target, look in _looks(cluster, settings, spec, inputs, missing):
         try:
             look()
         except (ApplyRefused, ForeignObject, SpecRefused) as error:
@@ -166,12 +179,15 @@ def _conditions(
 
 
 def _looks(
-    cluster: Cluster, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
+    cluster: Cluster, settings: Settings, spec: Spec, inputs: StackInputs, missing: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield "what the rules allow", partial(require_allowed, spec, settings)
     for name in namespaces(inputs):
         yield f"whether namespace {name} is there", partial(require_namespace, cluster, name)
     repository = f"{spec.repo_owner}/{spec.repo}"
     yield f"whether namespace {inputs.namespace} is open to {repository}", partial(_require_open, cluster, spec)
+    if settings.named_objects == "labelled":
+        yield "whether what the config names is shared", partial(require_shared, cluster, spec)
     yield "whether the Secrets of the build are there", partial(require_build_secrets, missing)
     for manifest in manifests(inputs):
         look = partial(refuse_foreign_object, cluster, inputs.stack, manifest)

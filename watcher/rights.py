@@ -9,14 +9,20 @@ from typing import Final
 from stacks.naming import GROUP
 
 SERVICE_ACCOUNT: Final = "reviewapp"
+APPS_ROLE: Final = "reviewapp-apps"
+"""The ClusterRole that is bound in namespaces of apps, and the name of the RoleBinding there."""
 
-_STACK_VERBS: Final = ("get", "list", "watch", "create", "patch", "delete")
-_STACK: Final = {
-    "": ("secrets", "services"),
-    "apps": ("deployments",),
-    "batch": ("jobs",),
-    "networking.k8s.io": ("ingresses",),
-}
+# Of Deployments and Jobs all are listed and watched.
+_APPLIED: Final = ("get", "create", "patch", "delete")
+_AND_WATCHED: Final = ("list", "watch", *_APPLIED)
+_APPS: Final = (
+    ("", "secrets", _AND_WATCHED),
+    ("", "services", _AND_WATCHED),
+    ("", "configmaps", ("get",)),
+    ("apps", "deployments", _APPLIED),
+    ("networking.k8s.io", "ingresses", _AND_WATCHED),
+)
+_BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED))
 _EVERYWHERE: Final = (
     (GROUP, "reviewapps", ("get", "list", "watch", "patch")),
     (GROUP, "reviewapps/status", ("patch",)),
@@ -24,14 +30,17 @@ _EVERYWHERE: Final = (
     ("batch", "jobs", ("list", "watch")),
     ("", "pods", ("list", "watch")),
     ("", "namespaces", ("get", "list", "watch")),
+    ("rbac.authorization.k8s.io", "rolebindings", ("list", "create")),
+    ("rbac.authorization.k8s.io", f"rolebindings:{APPS_ROLE}", ("delete",)),
+    ("rbac.authorization.k8s.io", f"clusterroles:{APPS_ROLE}", ("bind",)),
 )
-_OWN: Final = (("", "secrets", ("get", "list", "create", "update", "delete")), ("", "pods", ("get",)))
+_OWN: Final = (("", "secrets", ("list", "create", "update", "delete")), ("", "pods", ("get",)))
 _EVENTS: Final = (("", "events", ("create",)),)
 
 
 @dataclasses.dataclass(frozen=True)
 class Right:
-    """One verb on one resource, in a namespace or, where that is None, in all."""
+    """One verb on one resource, in a namespace or, where that is None, in all; `resource:name` is one object alone."""
 
     group: str
     resource: str
@@ -43,19 +52,24 @@ class Right:
         return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''} {where}"
 
 
-def needed(namespace: str, stack_namespaces: Iterable[str]) -> Iterator[Right]:
+def needed(namespace: str, builds: str, apps: Iterable[str], certificate: str | None = None) -> Iterator[Right]:
     """Yield each right that the watcher needs.
 
     Args:
         namespace: its own.
-        stack_namespaces: where stacks have objects: that of builds and those of apps.
+        builds: that of builds.
+        apps: where apps of ours are, by which the watcher has bound its role there.
+        certificate: the wildcard certificate's Secret, as namespace/name, if there is to be one.
     """
     yield from _expand(_EVERYWHERE, None)
     yield from _expand(_OWN, namespace)
     yield from _expand(_EVENTS, "default")
-    stack = [(group, resource, _STACK_VERBS) for group, resources in _STACK.items() for resource in resources]
-    for place in stack_namespaces:
-        yield from _expand(stack, place)
+    yield from _expand(_BUILDS, builds)
+    if certificate:
+        where, _, name = certificate.partition("/")
+        yield from _expand([("", f"secrets:{name}", ("list", "watch"))], where)
+    for place in apps:
+        yield from _expand(_APPS, place)
 
 
 def _expand(rules: Iterable[tuple[str, str, tuple[str, ...]]], namespace: str | None) -> Iterator[Right]:
@@ -65,11 +79,13 @@ def _expand(rules: Iterable[tuple[str, str, tuple[str, ...]]], namespace: str | 
 
 def review(right: Right, namespace: str) -> dict[str, object]:
     """Return the SubjectAccessReview that asks whether the watcher of a namespace has a right."""
-    resource, _, subresource = right.resource.partition("/")
+    whole, _, name = right.resource.partition(":")
+    resource, _, subresource = whole.partition("/")
     attributes = {
         "group": right.group,
         "resource": resource,
         "subresource": subresource,
+        "name": name,
         "verb": right.verb,
         "namespace": right.namespace or "",
     }

@@ -6,15 +6,24 @@ Looks only into the namespaces it is given, and touches only what carries the st
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from itertools import product
 
 from stacks.review_app import stack_label_selector
-from watcher.cluster import DECLARED, Cluster, Object, Resource
+from watcher.cluster import IN_APPS, IN_BUILDS, ApiRefused, Cluster, Object, Resource
 
 
-def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> list[str]:
-    """Delete what carries the stack's label; return what is still there, as `Kind namespace/name`."""
+def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str], builds: str) -> list[str]:
+    """Delete what carries the stack's label; return what is still there, as `Kind namespace/name`.
+
+    Args:
+        cluster: where.
+        stack: the stack's name.
+        namespaces: where it may have objects.
+        builds: which of these is that of builds, where only some kinds are looked for.
+    """
     left: list[str] = []
-    for resource, item in _labelled(cluster, stack, namespaces):
+    for resource, item in _labelled(cluster, stack, namespaces, builds):
         metadata = item["metadata"]
         if "deletionTimestamp" not in metadata:
             cluster.delete(resource, metadata["namespace"], metadata["name"])
@@ -22,8 +31,27 @@ def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> list[str]:
     return left
 
 
-def _labelled(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> Iterator[tuple[Resource, Object]]:
+def going(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> list[str]:
+    """Return what carries the stack's label in namespaces of apps that are on their way out, and so take it along.
+
+    What may not be looked at any more, since the right to do so went before it, is left out.
+    """
+    left: list[str] = []
+    for namespace, resource in product(namespaces, IN_APPS):
+        try:
+            items, _ = cluster.list(resource, namespace, label_selector=stack_label_selector(stack))
+        except ApiRefused as refused:
+            if refused.status != HTTPStatus.FORBIDDEN:
+                raise
+            continue
+        left += [f"{resource.kind} {namespace}/{item['metadata']['name']}" for item in items]
+    return left
+
+
+def _labelled(
+    cluster: Cluster, stack: str, namespaces: Iterable[str], builds: str
+) -> Iterator[tuple[Resource, Object]]:
     for namespace in sorted(set(namespaces)):
-        for resource in DECLARED.values():
+        for resource in IN_BUILDS if namespace == builds else IN_APPS:
             items, _ = cluster.list(resource, namespace, label_selector=stack_label_selector(stack))
             yield from ((resource, item) for item in items)

@@ -51,6 +51,7 @@ def installation(cluster: Cluster) -> Generator[Installation]:
     installation.log.unlink(missing_ok=True)
     for namespace in (TARBALLS, CERTIFICATES):
         installation.namespace(namespace)
+    installation.certificate(CERTIFICATES, "wildcard")
     yield installation
     for namespace in (TARBALLS, CERTIFICATES):
         cluster.delete(NAMESPACES, None, namespace)

@@ -29,6 +29,8 @@ class RunningWatcher:
         self.log = installation.log
         self.temporary_folder = self.folder / "temporary"
         self.temporary_folder.mkdir(exist_ok=True)
+        self.server = ""
+        """Address of the API server that it is given at its next start, in place of the cluster's own."""
 
     @property
     def runs(self) -> bool:
@@ -42,7 +44,7 @@ class RunningWatcher:
     def start(self, **settings: str) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary_folder))
-            self._process = self._installation.start_watcher(**(self._settings | settings))
+            self._process = self._installation.start_watcher(self.server, **(self._settings | settings))
 
     def stop(self) -> int:
         """End it with SIGTERM, and return its exit code."""

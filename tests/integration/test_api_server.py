@@ -71,9 +71,11 @@ class TestDeploy:
         kinds = [document["kind"] for document in yaml.safe_load_all(said)]
         assert {"CustomResourceDefinition", "Deployment", "ClusterRole", "ConfigMap"} <= set(kinds)
 
-    @pytest.mark.parametrize("name", ["crd.yaml", "namespaces.yaml", "rbac.yaml", "deployment.yaml"])
+    @pytest.mark.parametrize(
+        "name", ["crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "policy.yaml", "deployment.yaml"]
+    )
     def test_each_manifest_is_taken(self, name: str) -> None:
-        done, said = dry_run("-f", str(DEPLOY / name))
+        done, said = dry_run("-f", str(DEPLOY / f"{name}.yaml"))
         assert done, said
         assert "Warning" not in said
 

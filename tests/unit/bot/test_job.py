@@ -98,6 +98,23 @@ def test_gitlab_fork() -> None:
     assert read_job(GITLAB | fork).repository == "acme/web/shop"
 
 
+def test_gitlab_says_whether_it_is_a_fork() -> None:
+    target = {"CI_MERGE_REQUEST_PROJECT_PATH": "acme/web/shop"}
+    assert read_job(GITLAB).fork is None
+    assert read_job(GITLAB | target | {"CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "acme/web/shop"}).fork is False
+    assert read_job(GITLAB | target | {"CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "somebody/shop"}).fork is True
+    assert read_job(GITLAB | target).fork is True
+
+
+def test_github_says_whether_it_is_a_fork(event: Any) -> None:
+    base = {"base": {"repo": {"full_name": "acme/shop"}}}
+    assert read_job(GITHUB | event(pull_request(**base))).fork is True
+    own = {"sha": HEAD, "repo": {"full_name": "acme/shop"}}
+    assert read_job(GITHUB | event(pull_request(head=own, **base))).fork is False
+    assert read_job(GITHUB | event(pull_request(head=own | {"repo": None}, **base))).fork is True
+    assert read_job(GITHUB | event(pull_request())).fork is None
+
+
 def test_gitlab_branch() -> None:
     branch = {name: value for name, value in GITLAB.items() if "MERGE_REQUEST" not in name}
     job = read_job(branch)

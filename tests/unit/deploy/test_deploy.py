@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner.settings import Settings, load
+from provisioner.policy import admission_policy
+from provisioner.settings import Settings, load, load_stack_settings
 from stacks.naming import GROUP
 from stacks.registration import KINDS
 
@@ -54,7 +56,8 @@ def verbs(role: str, group: str, resource: str) -> set[str]:
 def test_kustomize_takes_every_file() -> None:
     kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
     (settings,) = kustomization["configMapGenerator"]
-    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml"]
+    # The certificate's right is for whoever has one, and names its namespace.
+    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml", "certificate.yaml"]
     assert sorted(listed) == sorted(path.name for path in DEPLOY.iterdir())
 
 
@@ -65,7 +68,14 @@ def test_everything_is_where_the_default_settings_say() -> None:
     for name in ("rbac.yaml", "deployment.yaml"):
         for manifest in manifests(name):
             if not manifest["kind"].startswith("Cluster"):
-                assert manifest["metadata"]["namespace"] in {namespaces[0], "default"}
+                assert manifest["metadata"]["namespace"] in {*namespaces, "default"}
+
+
+def test_the_policy_is_that_of_the_example_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
+        monkeypatch.delenv(name)
+    wanted = admission_policy(load_stack_settings(DEPLOY / "settings.yaml"))
+    assert manifests("policy.yaml") == wanted
 
 
 def test_the_example_settings_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,20 +95,31 @@ class TestRights:
             assert binding["subjects"] == [
                 {"kind": "ServiceAccount", "name": pod()["serviceAccountName"], "namespace": "reviewapp-system"}
             ]
-        assert bound == roles
+        # That of apps is bound by the watcher itself, where it has some.
+        assert bound == roles - {("ClusterRole", "reviewapp-apps", None)}
 
     @pytest.mark.parametrize(("api_version", "kind"), KINDS)
     def test_every_kind_that_a_stack_declares_can_be_made_and_swept(self, api_version: str, kind: str) -> None:
         group = api_version.rpartition("/")[0]
         plural = {"Ingress": "ingresses"}.get(kind, f"{kind.lower()}s")
-        assert verbs("reviewapp-stack", group, plural) == {"get", "list", "watch", "create", "patch", "delete"}
+        role = "reviewapp-builds" if kind == "Job" else "reviewapp-apps"
+        given = verbs(role, group, plural) | verbs("reviewapp-watch", group, plural)
+        assert given == {"get", "list", "watch", "create", "patch", "delete"}
 
     def test_of_namespaces_it_can_only_see_whether_they_are_there_and_whom_they_take(self) -> None:
         assert verbs("reviewapp-watch", "", "namespaces") == {"get", "list", "watch"}
 
     def test_stacks_can_touch_nothing_else(self) -> None:
-        resources = [resource for rule in rules("reviewapp-stack") for resource in rule["resources"]]
-        assert len(resources) == len(KINDS)
+        roles = [*rules("reviewapp-apps"), *rules("reviewapp-builds")]
+        resources = [resource for rule in roles for resource in rule["resources"]]
+        # ConfigMaps are looked at, and Secrets are in both.
+        assert len(resources) == len(KINDS) + 2
+        assert verbs("reviewapp-apps", "", "configmaps") == {"get"}
+
+    def test_secrets_are_read_in_no_namespace_but_by_a_binding_in_it(self) -> None:
+        everywhere = [m["roleRef"]["name"] for m in manifests("rbac.yaml") if m["kind"] == "ClusterRoleBinding"]
+        assert everywhere == ["reviewapp-watch", "reviewapp-bind"]
+        assert all("secrets" not in rule["resources"] for role in everywhere for rule in rules(role))
 
     def test_nothing_is_given_by_wildcard(self) -> None:
         for manifest in manifests("rbac.yaml"):

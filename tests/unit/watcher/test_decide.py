@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.desired import stack_inputs, wanted_build
-from provisioner.errors import EngineFailed, EngineKilled, ReviewAppError
+from provisioner.errors import EngineFailed, EngineKilled, Refusal, ReviewAppError
 from provisioner.review_app import parse
 from stacks import naming
 from stacks.inputs import StackInputs
@@ -33,6 +33,7 @@ from watcher.builds import Lookups
 from watcher.cluster import Object
 from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
 from watcher.journal import Phase
+from watcher.places import TooManyApps
 
 NOW = 1_000.0
 
@@ -406,3 +407,20 @@ def test_a_delete_never_waits_for_a_namespace_to_open(namespace: Object | None, 
     if phase.startswith("destroy"):
         # The last life is cleaned up, whatever becomes of the next.
         assert isinstance(next_of(review_app(), entry=last, namespace=namespace), Destroy)
+
+
+def test_what_the_rules_do_not_give_is_refused() -> None:
+    action = next_of(review_app(fork=True))
+    assert isinstance(action, Refuse)
+    assert action.error.reason == "NotAllowed"
+    assert isinstance(next_of(review_app(fork=True, deleting=True), entry=entry("applied", inputs())), Destroy)
+
+
+def test_who_has_no_place_waits() -> None:
+    crowded = TooManyApps([Refusal("spec", "", "waits")])
+    assert next_of(review_app(), crowded=crowded) == Refuse(crowded)
+    running = entry("applied", inputs(built=True))
+    # What lives is taken down only where the oldest are to make room.
+    assert next_of(review_app(), entry=running, crowded=crowded) == Nothing()
+    view = View(review_app(), entry=running, namespace=NAMESPACE, crowded=crowded)
+    assert isinstance(decide(view, SETTINGS.model_copy(update={"when_full": "oldest-waits"}), NOW), Destroy)

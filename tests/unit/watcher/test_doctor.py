@@ -117,9 +117,9 @@ def test_the_watcher() -> None:
 
 def test_rights() -> None:
     cluster = Objects()
-    assert [verdict for verdict, _ in said(installation.watcher_rights(cluster, "s", ["a"]))] == ["ok"]
+    assert [verdict for verdict, _ in said(installation.watcher_rights(cluster, "s", "b", ["a"], None))] == ["ok"]
     cluster.allowed = False
-    found = said(installation.watcher_rights(cluster, "s", ["a"]))
+    found = said(installation.watcher_rights(cluster, "s", "b", ["a"], None))
     assert ("wrong", "service account s/reviewapp may not watch secrets in namespace a") in found
     assert {verdict for verdict, _ in found} == {"wrong"}
 

@@ -143,3 +143,11 @@ def test_a_spec_that_is_refused_asks_for_nothing() -> None:
     known = Known()
     assert looked_up(known, review_app(pr="x")) == Lookups()
     assert known.asked == []
+
+
+def test_no_secret_is_read_for_whom_the_namespace_has_not_let_in() -> None:
+    known = Known(secrets={"npm": {"token": "YQ=="}, "netrc": {"token": "YQ=="}})
+    view = View(review_app(config=CONFIG))
+    assert look_up(known, view, SETTINGS, known, lambda _view, _spec: False).secrets == {}
+    assert not any(asked.startswith("Secret") for asked in known.asked)
+    assert look_up(known, view, SETTINGS, known, lambda _view, _spec: True).secrets == known.secrets

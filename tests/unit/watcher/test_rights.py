@@ -7,14 +7,18 @@ from typing import Any
 
 import yaml
 
+from watcher import rights
+from watcher.bindings import role_binding
 from watcher.rights import Right, needed, review
 
-RBAC = Path(__file__).parents[3] / "deploy" / "rbac.yaml"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 
 
 def given() -> set[Right]:
-    """Every right that the bindings of deploy/rbac.yaml give to the watcher, those in all namespaces as in `apps`."""
-    documents: list[Any] = list(yaml.safe_load_all(RBAC.read_text()))
+    """Every right that `deploy/` gives to the watcher, with the role that it binds itself as in `apps`."""
+    files = [DEPLOY / f"{name}.yaml" for name in ("rbac", "certificate")]
+    documents: list[Any] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    documents.append({"kind": "RoleBinding", "metadata": {"namespace": "apps"}} | role_binding("reviewapp-system"))
     rules = {(d["kind"], d["metadata"]["name"]): d["rules"] for d in documents if "rules" in d}
     found: set[Right] = set()
     for binding in documents:
@@ -22,19 +26,20 @@ def given() -> set[Right]:
         if ("ServiceAccount", "reviewapp") not in subjects:
             continue
         role = binding["roleRef"]
-        namespace = "apps" if role["name"] == "reviewapp-stack" else binding["metadata"].get("namespace")
+        namespace = binding["metadata"].get("namespace", "apps" if role["name"] == rights.APPS_ROLE else None)
         for rule in rules[role["kind"], role["name"]]:
             found |= {
-                Right(group, resource, verb, namespace)
+                Right(group, f"{resource}:{name}" if name else resource, verb, namespace)
                 for group in rule["apiGroups"]
                 for resource in rule["resources"]
+                for name in rule.get("resourceNames", [""])
                 for verb in rule["verbs"]
             }
     return found
 
 
 def test_they_are_those_of_deploy() -> None:
-    assert set(needed("reviewapp-system", ["apps"])) == given()
+    assert set(needed("reviewapp-system", "reviewapp-builds", ["apps"], "certificates/wildcard-tls")) == given()
 
 
 def test_a_right_is_asked_for_as_the_api_server_will_be() -> None:
