@@ -115,6 +115,8 @@ def submit(
                 "commitHash": commit,
                 "fork": bool(job.fork if fork is None else fork),
                 "tarballUrl": tarball_url or f"s3://{place}/{key}",
+                # Else that of another bot's tarball would stay.
+                "tarballSha256": None,
                 "config": wanted.model_dump(mode="json", by_alias=True, exclude_unset=True),
             }
         )

@@ -10,7 +10,7 @@ from provisioner.desired import wanted_build
 from provisioner.review_app import Spec
 from provisioner.settings import StackSettings
 from stacks import naming
-from stacks.crane import PUSH_CACHE_CONTAINER, PUSH_CONTAINER
+from stacks.crane import PULL_CACHE_CONTAINER, PUSH_CACHE_CONTAINER, PUSH_CONTAINER
 from stacks.inputs import Build, BuildSecret, StackInputs
 from watcher.cluster import Object, entries, section
 from watcher.conditions import job_pods, job_state
@@ -106,8 +106,9 @@ def wanted(
     else:
         build = wanted_build(spec, settings, attempt)
         if known and is_known:
-            # Its Job stays as it is, unless the spec or a setting says otherwise.
-            build = build.model_copy(update={"cache_from": known.cache_from})
+            # Its Job stays as it is, unless the spec or a setting says otherwise, or it wants for layers that are lost.
+            is_lost = _has_failed(job_pods(pods, known.job_name), PULL_CACHE_CONTAINER)
+            build = build.model_copy(update={"cache_from": "" if is_lost else known.cache_from})
     running = previous.workload if previous and previous.workload.replicas else None
     state = job_state(find_job(jobs, build.job_name))
     has_succeeded = state == "succeeded"
@@ -138,6 +139,14 @@ def with_lookups(wanted: Wanted, lookups: Lookups) -> Build:
             BuildSecret(name=one.name, data=dict(held.get(one.name, {}))) for one in build.secrets
         )
     return build.model_copy(update=changes)
+
+
+def _has_failed(pods: Sequence[Object], container: str) -> bool:
+    """Whether the newest Pod ended because of an init container."""
+    return any(
+        status["name"] == container and section(status, "state", "terminated").get("exitCode")
+        for status in (entries(pods[-1], "status", "initContainerStatuses") if pods else ())
+    )
 
 
 def _reported(pods: Sequence[Object], container: str) -> str | None:

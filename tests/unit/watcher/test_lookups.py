@@ -9,7 +9,18 @@ import pytest
 from provisioner.errors import ApplyRefused
 from provisioner.review_app import parse
 from stacks.inputs import StackInputs
-from tests.unit.watcher.views import FIRST, SECOND, SETTINGS, SPEC, entry, inputs, job, pushed_pod, review_app
+from tests.unit.watcher.views import (
+    FIRST,
+    SECOND,
+    SETTINGS,
+    SPEC,
+    build_pod,
+    entry,
+    inputs,
+    job,
+    pushed_pod,
+    review_app,
+)
 from watcher.builds import Lookups
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
 from watcher.decide import View, wanted
@@ -90,6 +101,16 @@ def test_a_failed_build_keeps_its_job() -> None:
     assert building.build.cache_from == SHARED
     view = {"entry": entry("applied", building), "jobs": [job(condition="Failed")]}
     assert next_inputs(review_app(), Lookups(), **view) == building
+
+
+def test_a_build_whose_layers_are_lost_is_done_without_them() -> None:
+    building = next_inputs(review_app(), Lookups(cache=SHARED))
+    pods = [build_pod(FIRST, {"name": "pull-cache", "state": {"terminated": {"exitCode": 1}}})]
+    failed = {"jobs": [job(condition="Failed")], "pods": pods}
+    again = next_inputs(review_app(), Lookups(), entry=entry("applied", building), **failed)
+    assert again.build == inputs().build
+    # Once, whatever becomes of it.
+    assert next_inputs(review_app(), Lookups(), entry=entry("applied", again), **failed) == again
 
 
 def test_secrets_are_copied_for_the_build_and_dropped_with_its_end() -> None:
