@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioner import build_options
+from provisioner.databases import Known, settle, wanted_database
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
@@ -22,6 +23,7 @@ def stack_inputs(
     image: str | None = None,
     cache: str = "",
     paused: bool = False,
+    known: Known = Known(),  # noqa: B008 - it can't change.
 ) -> StackInputs:
     """Return what the stack declares now.
 
@@ -35,6 +37,7 @@ def stack_inputs(
         image: what came out of that build, as `<repository>@sha256:…`; the build's tag where that is not known.
         cache: the layers of that build, as `<repository>@sha256:…`, where they are known.
         paused: whether no Pod of the app is to run.
+        known: what is known of its database.
 
     Raises:
         SpecRefused: the spec asks for what this installation does not give.
@@ -47,7 +50,9 @@ def stack_inputs(
     if not built and previous and previous.workload.replicas:
         # What runs belongs to the config it was built with: another port or variable would break the old version.
         running = previous.workload.model_copy(update={"paused": paused})
-        return previous.model_copy(update={"build": build, "route": route, "workload": running})
+        database = settle(previous.database) if previous.database and known.ready else previous.database
+        return previous.model_copy(update={"build": build, "route": route, "workload": running, "database": database})
+    asked = spec.config.database
     return StackInputs(
         stack=stack,
         name=name,
@@ -56,6 +61,9 @@ def stack_inputs(
         workload=_workload(spec, image, build.image, cache, replicas=1 if built else 0, paused=paused),
         route=route,
         build=build,
+        database=wanted_database(asked, name, settings, previous.database if previous else None, known)
+        if asked
+        else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, SecretStr
 
+from provisioner.databases import Known
 from provisioner.desired import stack_inputs, wanted_build
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.refusals import MISSING, escaped, without_credentials
@@ -93,7 +94,15 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
     tls = _UNSEEN if settings.tls_secret else None
     image = f"{build.image.rpartition(':')[0]}@{asked.digest}" if built and asked.digest else None
     inputs = stack_inputs(
-        asked.spec, settings, previous=None, built=built, tls=tls, build=build, image=image, paused=asked.paused
+        asked.spec,
+        settings,
+        previous=None,
+        built=built,
+        tls=tls,
+        build=build,
+        image=image,
+        paused=asked.paused,
+        known=Known(ready=built),
     )
     declared = manifests(inputs if show_secrets else _masked(inputs))
     for manifest in declared:

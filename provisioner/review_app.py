@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from pydantic_core import PydanticCustomError
 
 from provisioner.build_options import BuildOptions
+from provisioner.database_options import Database
 from provisioner.errors import SpecRefused
 from provisioner.fields import (
     NO_CONTROL,
@@ -34,48 +35,6 @@ KIND = "ReviewApp"
 
 # A Secret holds 1 MiB: the values go into one, and all of the config into the one that is kept for each stack.
 _MOST_CONFIG_BYTES = 262_144
-
-
-class SecretReference(Model):
-    """A key of a Secret in the app's namespace."""
-
-    name: SecretName = Field(description="Name of the Secret.")
-    key: Annotated[str, Field(max_length=253), matching(r"[A-Za-z0-9._-]+", "must be a Secret's key")] = Field(
-        description="Key in the Secret."
-    )
-
-
-class ValueSource(Model):
-    """A value that stands here, or that a Secret in the app's namespace holds."""
-
-    value: Scalar | None = Field(default=None, description="The value itself; everyone can read it here.")
-    secret_ref: SecretReference | None = Field(default=None, description="The Secret that holds it.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> ValueSource:
-        if (self.value is None) == (self.secret_ref is None):
-            raise PydanticCustomError("one_of", "give either value or secretRef, not both and not neither")
-        return self
-
-
-class CopyFrom(Model):
-    """The database whose data the app's own one starts with."""
-
-    # The one key that the original resource writes with an underscore.
-    database_url: ValueSource | None = Field(default=None, alias="database_url")
-    host: ValueSource | None = None
-    port: ValueSource | None = None
-    database: ValueSource | None = None
-    user: ValueSource | None = None
-    password: ValueSource | None = None
-
-
-class Database(Model):
-    """The app's own database."""
-
-    backend: Literal["kubedb"] = Field(default="kubedb", description="What runs the database.")
-    version: Scalar | None = Field(default=None, description="Version of the database server.")
-    copy_from: CopyFrom | None = Field(default=None, description="The database whose data it starts with.")
 
 
 class Migrate(Model):
@@ -229,6 +188,8 @@ _PUBLIC = frozenset(
         "configMaps",
         "context",
         "dockerfile",
+        "excludeTables",
+        "extensions",
         "ignoreBranches",
         "key",
         "name",
@@ -238,10 +199,15 @@ _PUBLIC = frozenset(
         "registrySecretName",
         "repo",
         "repoOwner",
+        "schema",
         "secrets",
+        "storageClass",
+        "storageSize",
+        "tables",
         "tarballSha256",
         "tarballUrl",
         "target",
+        "version",
     }
 )
 

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from provisioner.database_options import Quantity
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
 from provisioner.rules import Rules
@@ -88,6 +89,29 @@ class StackSettings(Rules):
     )
     build_timeout_seconds: int = Field(default=1800, ge=10, le=86400, description="Time limit of one build.")
     build_retries: int = Field(default=3, ge=0, le=10, description="How often a failed build is tried again.")
+
+    postgres_image: str = Field(
+        default="docker.io/library/postgres:{version}",
+        description="PostgreSQL of the backend postgres, and of copies; {version} is the database's.",
+    )
+    cnpg_image: str = Field(
+        default="ghcr.io/cloudnative-pg/postgresql:{version}", description="PostgreSQL of the backend cloudnative-pg."
+    )
+    database_version: str = Field(default="17", description="Version of a database whose config names none.")
+    database_versions: tuple[str, ...] = Field(default=(), description="Versions that configs may name; any if empty.")
+    database_storage_size: Quantity = Field(default="1Gi", description="Size of a database whose config names none.")
+    database_maximum_storage_size: Quantity = Field(default="10Gi", description="The most that configs may ask for.")
+    database_storage_class: Name | None = Field(
+        default=None, description="StorageClass of databases; the cluster's default if left out."
+    )
+    database_storage_classes: tuple[Name, ...] = Field(default=(), description="Others that configs may name.")
+    database_extensions: tuple[str, ...] = Field(
+        default=(), description="Extensions that configs may name; any if empty."
+    )
+    database_source_hosts: tuple[
+        Annotated[str, matching(r"[a-z0-9.*?:-]+", "must be a host or a pattern of hosts, as in *.db.example.com")], ...
+    ] = Field(default=(), description="Patterns of the hosts that databases may be copied from; any if empty.")
+    database_copy_retries: int = Field(default=3, ge=0, le=10, description="How often a failed copy is tried again.")
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:

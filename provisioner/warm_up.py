@@ -17,7 +17,19 @@ from pulumi.runtime.stack import run_pulumi_func
 from pydantic import SecretStr
 
 from stacks import naming, review_app
-from stacks.inputs import TLS, Build, BuildOptions, BuildSecret, Migrate, Route, StackInputs, Workload
+from stacks.database_names import KUBEDB_VERSIONS
+from stacks.inputs import (
+    TLS,
+    Build,
+    BuildOptions,
+    BuildSecret,
+    Database,
+    DatabaseCopy,
+    Migrate,
+    Route,
+    StackInputs,
+    Workload,
+)
 
 _STACK = "warm.up.0"
 
@@ -61,8 +73,24 @@ FULL_INPUTS = StackInputs(
         timeout_seconds=1,
         retries=0,
     ),
+    database=Database(
+        backend="postgres",
+        name="up-0--db",
+        version="17",
+        image="postgres",
+        storage_size="1Gi",
+        storage_class="class",
+        password=SecretStr("password"),
+        extensions=("citext",),
+        copy_from=DatabaseCopy(
+            values={"COPY_HOST": "host", "COPY_ANONYMISE": "SELECT 1"},
+            references={"COPY_PASSWORD": ("source", "password")},
+            image="postgres",
+            retries=0,
+        ),
+    ),
 )
-"""Inputs of a stack that declares an object of every kind, with every optional part."""
+"""Inputs of a stack that declares an object of every kind of Kubernetes' own, with every optional part."""
 
 
 def warm_up() -> None:
@@ -89,7 +117,16 @@ def _silence_sdk() -> None:
 
 async def _declare() -> None:
     set_mocks(_Mocks())
-    await run_pulumi_func(lambda: review_app.declare(FULL_INPUTS))
+    await run_pulumi_func(_declare_all)
+
+
+def _declare_all() -> None:
+    review_app.declare(FULL_INPUTS)
+    # Kinds of operators are registered by one class, in a module of its own.
+    operators_kind = {"backend": "kubedb", "api_version": KUBEDB_VERSIONS[0]}
+    database = FULL_INPUTS.database and FULL_INPUTS.database.model_copy(update=operators_kind)
+    names = {"stack": f"{_STACK}0", "name": "up-1", "database": database}
+    review_app.declare(FULL_INPUTS.model_copy(update=names))
 
 
 class _Mocks(Mocks):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
@@ -130,6 +130,35 @@ class TLS(_Part):
     key: Secret
 
 
+class DatabaseCopy(_Part):
+    """What a database starts with, by the variables of `stacks/database_copy.sh`."""
+
+    values: dict[str, str] = Field(
+        repr=False, description="Values that the config gives; they go by a Secret of the stack."
+    )
+    references: dict[str, tuple[str, str]] = Field(description="Name and key of Secrets in the app's namespace.")
+    image: str = Field(description="Has pg_dump, pg_restore and psql.")
+    retries: int
+
+
+class Database(_Part):
+    """The app's own database; it stays as it was first made, until a reset makes another."""
+
+    backend: Literal["postgres", "kubedb", "cloudnative-pg"]
+    api_version: str = Field(default="", description="Of the operator's kind; empty where there is no operator.")
+    name: str
+    version: str
+    image: str = Field(default="", description="What runs it, where we say so and not the operator.")
+    storage_size: str
+    storage_class: str | None = Field(description="The cluster's own if None.")
+    ephemeral: bool = False
+    extensions: tuple[str, ...] = ()
+    password: Secret = Field(description="Letters and digits alone.")
+    copy_from: DatabaseCopy | None = None
+    token: str = Field(default="", description="The reset that it was made by.")
+    settled: bool = Field(default=False, description="Whether it has been ready, all data copied; then the app runs.")
+
+
 class StackInputs(_Part):
     """Everything that one review app's stack declares."""
 
@@ -140,6 +169,7 @@ class StackInputs(_Part):
     workload: Workload
     route: Route
     build: Build | None
+    database: Database | None = None
 
     def digest(self) -> str:
         """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""

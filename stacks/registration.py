@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.manifest import Manifest
 
 # Looked up when called: pulumi_kubernetes loads its modules lazily, and importing them all here would cost
@@ -15,12 +17,17 @@ from stacks.manifest import Manifest
 _CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
     ("v1", "Secret"): lambda: kubernetes.core.v1.Secret,
     ("v1", "Service"): lambda: kubernetes.core.v1.Service,
+    ("v1", "PersistentVolumeClaim"): lambda: kubernetes.core.v1.PersistentVolumeClaim,
     ("apps/v1", "Deployment"): lambda: kubernetes.apps.v1.Deployment,
+    ("apps/v1", "StatefulSet"): lambda: kubernetes.apps.v1.StatefulSet,
     ("batch/v1", "Job"): lambda: kubernetes.batch.v1.Job,
     ("networking.k8s.io/v1", "Ingress"): lambda: kubernetes.networking.v1.Ingress,
 }
 
-KINDS: tuple[tuple[str, str], ...] = tuple(_CLASSES)
+CUSTOM_KINDS = (*((version, "Postgres") for version in KUBEDB_VERSIONS), (CNPG_VERSION, "Cluster"))
+"""The kinds of operators, which a cluster need not have."""
+
+KINDS: tuple[tuple[str, str], ...] = (*_CLASSES, *CUSTOM_KINDS)
 """Every (apiVersion, kind) that a stack can declare: what a sweep by label has to look through."""
 
 
@@ -30,10 +37,14 @@ def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Res
     Raises:
         KeyError: no stack declares objects of this kind.
     """
-    resource_class = _CLASSES[manifest["apiVersion"], manifest["kind"]]()
+    kind = manifest["apiVersion"], manifest["kind"]
     fields = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
     if "data" in fields:
         fields["data"] = pulumi.Output.secret(fields["data"])
+    if kind in CUSTOM_KINDS:
+        resource_class: Any = partial(kubernetes.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
+    else:
+        resource_class = _CLASSES[kind]()
     # Fields named as in Kubernetes are the SDK's keyword arguments, each a single word here.
     return resource_class(
         f"{manifest['kind']}/{manifest['metadata']['name']}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks import build, build_secrets, naming, route, secrets, workload
+from stacks import build, build_secrets, database, naming, route, secrets, workload
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, engine_annotations
 from stacks.registration import register
@@ -19,6 +19,8 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     objects = [secrets.environment_secret(inputs)]
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
+    if inputs.database:
+        objects += database.manifests(inputs, inputs.database)
     if inputs.build and not inputs.build.existing:
         objects += build_secrets.secrets(inputs, inputs.build)
         objects.append(build.job(inputs.build, inputs.labels))
@@ -35,13 +37,18 @@ def declare(inputs: StackInputs) -> None:
     for manifest in manifests(inputs):
         there = secrets_by_namespace.setdefault(manifest["metadata"]["namespace"], [])
         # Pods start with what their Secrets hold then, so the Secrets come first.
-        resource = register(manifest, there if manifest["kind"] in {"Deployment", "Job"} else [])
+        resource = register(manifest, there if _starts_pods(manifest) else [])
         if manifest["kind"] == "Secret":
             there.append(resource)
     pulumi.export("url", route.url(inputs))
     pulumi.export("image", inputs.workload.image)
     pulumi.export("commit", inputs.workload.commit)
     pulumi.export("namespace", inputs.namespace)
+
+
+def _starts_pods(manifest: Manifest) -> bool:
+    """Whether it makes Pods with what the stack's Secrets hold."""
+    return manifest["kind"] not in {"Secret", "Service", "PersistentVolumeClaim", "Ingress"}
 
 
 def stack_label_selector(stack: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from stacks import naming
+from stacks import database, naming
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, metadata, object_labels
 from stacks.secrets import environment_secret_name
@@ -63,7 +63,7 @@ def deployment(inputs: StackInputs) -> Manifest:
         "kind": "Deployment",
         "metadata": metadata(inputs, inputs.name, COMPONENT, commit | tag),
         "spec": {
-            "replicas": 0 if workload.paused else workload.replicas,
+            "replicas": 0 if workload.paused or not database.is_ready(inputs) else workload.replicas,
             "revisionHistoryLimit": 1,
             "selector": {"matchLabels": selector(inputs)},
             "template": {
@@ -115,6 +115,7 @@ def _own_variables(inputs: StackInputs) -> list[dict[str, Any]]:
         {"name": "APP_NAME", "value": inputs.name},
         {"name": "CLUSTER_DISABLED", "value": "1"},
         {"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        *database.environment(inputs),
     ]
 
 

@@ -6,6 +6,9 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
+from pydantic import SecretStr
+
+from provisioner.databases import Operators
 from provisioner.desired import wanted_build
 from provisioner.review_app import Spec
 from provisioner.settings import StackSettings
@@ -27,12 +30,16 @@ class Lookups:
         cache: `<repository>@sha256:…` of the layers of an earlier build, where there are any.
         secrets: what the Secrets hold that the wanted build may use, in Base64, by their names and keys.
         missing: those of them that are not there, empty, or not to be read, as namespace/name.
+        operators: what the cluster has of the operator that is to run the database, where one is.
+        password: of a database that has none yet.
     """
 
     image: str | None = None
     cache: str | None = None
     secrets: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict[str, Mapping[str, str]])
     missing: tuple[str, ...] = ()
+    operators: Operators | None = None
+    password: SecretStr | None = None
 
 
 NOTHING_FOUND = Lookups()

@@ -20,6 +20,7 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 
 from provisioner.errors import ClusterUnreachable, ReviewAppError
+from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.naming import GROUP
 
 Object = dict[str, Any]
@@ -73,6 +74,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool = True
+    optional: bool = False
+    """Whether a cluster may be without the kind."""
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Return the URL path of the collection, of one object, or of its subresource."""
@@ -91,13 +94,21 @@ CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 SERVICES = Resource("v1", "Service", "services")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
+CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+STATEFUL_SETS = Resource("apps/v1", "StatefulSet", "statefulsets")
 DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
 REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 JOBS = Resource("batch/v1", "Job", "jobs")
 INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
-IN_APPS = (SECRETS, SERVICES, DEPLOYMENTS, INGRESSES)
+KUBEDB_POSTGRESES = tuple(Resource(version, "Postgres", "postgreses", optional=True) for version in KUBEDB_VERSIONS)
+CNPG_CLUSTERS = Resource(CNPG_VERSION, "Cluster", "clusters", optional=True)
+
+IN_APPS = (
+    *(SECRETS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, JOBS, INGRESSES),
+    *(*KUBEDB_POSTGRESES, CNPG_CLUSTERS),
+)
 """What a stack declares in the namespace of its app, and so what the watcher may touch there."""
 IN_BUILDS = (JOBS, SECRETS)
 """What it declares in the namespace of builds."""
@@ -146,10 +157,27 @@ class Cluster:
         label_selector: str | None = None,
         name: str | None = None,
     ) -> tuple[list[Object], str]:
-        """Return all objects of a kind, or those of a namespace, labels or name; and the list's resource version."""
+        """Return all objects of a kind, or those of a namespace, labels or name; and the list's resource version.
+
+        Of an optional kind that the cluster does not have, there are none, at no version.
+        """
         query = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
-        answer = self._json("GET", resource.path(namespace), query=query)
+        try:
+            answer = self._json("GET", resource.path(namespace), query=query)
+        except ApiRefused as refused:
+            if resource.optional and refused.status == 404:
+                return [], ""
+            raise
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+
+    def resources(self, api_version: str) -> list[Object]:
+        """Return what the server has of a group's version, as discovery tells it; nothing where it has none."""
+        try:
+            return entries(self._json("GET", f"/apis/{api_version}"), "resources")
+        except ApiRefused as refused:
+            if refused.status == 404:
+                return []
+            raise
 
     def text(self, path: str) -> str:
         """Return what the API server answers for a path that is no object, such as a log or a Service's page."""

@@ -55,6 +55,8 @@ from watcher.sweep import going, sweep
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0
+# An operator of databases that is installed, or learns of a version, tells nobody.
+_OPERATORS_SECONDS = 30.0
 _SWEEP_AGAIN_SECONDS = 0.5
 
 
@@ -158,7 +160,8 @@ class Controller:
             self._queue.forget(name)
         if not view.deleting or view.claimed:
             self._report(view, error)
-        self._queue.add_after(name, _RESYNC_SECONDS)
+        may_change = isinstance(action, Refuse) and view.lookups.operators is not None
+        self._queue.add_after(name, _OPERATORS_SECONDS if may_change else _RESYNC_SECONDS)
 
     def _view(self, review_app: Object) -> View:
         view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from provisioner.databases import Known
 from provisioner.desired import stack_inputs
 from provisioner.errors import (
     EngineInterrupted,
@@ -28,6 +29,7 @@ from stacks.inputs import TLS, StackInputs
 from watcher import builds
 from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.cluster import Object, section
+from watcher.databases import is_ready
 from watcher.journal import Entry
 from watcher.places import TooManyApps
 
@@ -59,6 +61,7 @@ class View:
         namespace: the namespace that the spec names, if it is there.
         lookups: what was looked up for the next step.
         crowded: why it has no place among the review apps that may live, if so.
+        databases: what carries the stack's label of the kinds that run databases.
     """
 
     review_app: Object
@@ -72,6 +75,7 @@ class View:
     namespace: Object | None = None
     lookups: Lookups = NOTHING_FOUND
     crowded: TooManyApps | None = None
+    databases: Sequence[Object] = ()
 
     @property
     def name(self) -> str:
@@ -235,7 +239,16 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
         image=image,
         cache=cache,
         paused=view.paused,
+        known=_known(view, previous),
     )
+
+
+def _known(view: View, previous: StackInputs | None) -> Known:
+    """Return what is known of the ReviewApp's database."""
+    known = Known(ready=bool(previous and is_ready(previous, view.databases, view.jobs, view.pods)))
+    if view.lookups.operators:
+        known = dataclasses.replace(known, operators=view.lookups.operators)
+    return dataclasses.replace(known, password=view.lookups.password) if view.lookups.password else known
 
 
 def refuse_second(view: View, holder: str | None) -> SpecRefused:

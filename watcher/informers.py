@@ -18,11 +18,12 @@ from collections.abc import Callable
 import structlog
 
 from provisioner.errors import ReviewAppError
-from watcher.cluster import Cluster, Object, Resource, ResourceVersionGone, section
+from watcher.cluster import ApiRefused, Cluster, Object, Resource, ResourceVersionGone, section
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 15.0
+_LOOK_AGAIN_SECONDS = 5.0
 
 Key = tuple[str, str]
 """Namespace (empty for objects that have none) and name."""
@@ -99,15 +100,28 @@ class Informer:
             try:
                 version = version or self._list()
                 pause = _FIRST_PAUSE_SECONDS
+                if not version:
+                    # An optional kind that the cluster does not have, yet.
+                    self._stopped.wait(_LOOK_AGAIN_SECONDS)
+                    continue
                 version = self._watch(version)
             except ResourceVersionGone:
                 version = None
+            except ApiRefused as refused:
+                # The kind has gone: a list finds that there are none.
+                version = None
+                if not (self.resource.optional and refused.status == 404):
+                    pause = self._rest(refused, pause)
             except ReviewAppError as error:
-                _log.warning("watch_failed", resource=self.resource.plural, error=str(error), again_in=round(pause, 1))
                 # Whatever was missed meanwhile, a list tells.
                 version = None
-                self._stopped.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries
-                pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+                pause = self._rest(error, pause)
+
+    def _rest(self, error: ReviewAppError, pause: float) -> float:
+        """Wait before the server is asked again; return how long the next time."""
+        _log.warning("watch_failed", resource=self.resource.plural, error=str(error), again_in=round(pause, 1))
+        self._stopped.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries
+        return min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
     def _list(self) -> str:
         items, version = self._cluster.list(self.resource, self._namespace, self._label_selector, self._name)

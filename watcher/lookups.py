@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -10,8 +11,9 @@ from provisioner.review_app import Spec, parse
 from provisioner.settings import StackSettings
 from stacks.inputs import Build, StackInputs
 from watcher import builds
-from watcher.builds import NOTHING_FOUND, Lookups
+from watcher.builds import NOTHING_FOUND, Lookups, Wanted
 from watcher.cluster import SECRETS, ApiRefused, Cluster, section
+from watcher.database_lookups import look_up_database
 from watcher.decide import View
 from watcher.registry import Registry
 
@@ -26,7 +28,7 @@ def look_up(
 
     Before a commit is built, whether its image is in the registry: after a revert, or in a pull request that was opened
     again; if it is not, which layers of earlier builds are, and what the Secrets hold that the build may use. After a
-    build of which the Pod is gone, what came out of it.
+    build of which the Pod is gone, what came out of it. Before a database is made, what the cluster has of its operator.
 
     Args:
         cluster: where the Secrets are.
@@ -43,6 +45,12 @@ def look_up(
         wanted = builds.wanted(view.review_app, spec, settings, view.previous, view.jobs, view.pods)
     except SpecRefused:
         return NOTHING_FOUND
+    operators, password = look_up_database(cluster, view, spec)
+    found = _look_up_build(cluster, view, spec, wanted, registry)
+    return dataclasses.replace(found, operators=operators, password=password)
+
+
+def _look_up_build(cluster: Cluster, view: View, spec: Spec, wanted: Wanted, registry: Registry) -> Lookups:
     is_lost = wanted.has_succeeded and not wanted.is_deployed and wanted.reported is None
     image = registry.digest(wanted.build.image) if is_lost or not wanted.is_known else None
     cache = None

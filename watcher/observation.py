@@ -9,7 +9,19 @@ from provisioner.errors import ReviewAppError
 from provisioner.rules import Rules
 from stacks import naming
 from watcher.certificate import WildcardCertificate
-from watcher.cluster import DEPLOYMENTS, JOBS, NAMESPACES, PODS, REVIEW_APPS, Cluster, Object, section
+from watcher.cluster import (
+    CNPG_CLUSTERS,
+    DEPLOYMENTS,
+    JOBS,
+    KUBEDB_POSTGRESES,
+    NAMESPACES,
+    PODS,
+    REVIEW_APPS,
+    STATEFUL_SETS,
+    Cluster,
+    Object,
+    section,
+)
 from watcher.decide import Failure, View
 from watcher.informers import Informer
 from watcher.journal import Journal
@@ -48,8 +60,13 @@ class Observation:
             Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
             for resource in (JOBS, DEPLOYMENTS, PODS)
         )
+        self._databases = [
+            Informer(cluster, resource, self._part_changed, naming.STACK_LABEL, naming.STACK_LABEL)
+            for resource in (STATEFUL_SETS, *KUBEDB_POSTGRESES, CNPG_CLUSTERS)
+        ]
         self._namespaces = Informer(cluster, NAMESPACES, self._namespace_changed)
         self.informers = [self._review_apps, self._jobs, self._deployments, self._pods, self._namespaces]
+        self.informers += self._databases
         self._certificate: WildcardCertificate | None = None
         if tls_secret:
             self._certificate = WildcardCertificate(cluster, tls_secret, self._certificate_changed)
@@ -109,6 +126,7 @@ class Observation:
             pods=self._pods.labelled(parts) if parts else [],
             tls=self._certificate.get() if self._certificate else None,
             failure=failure,
+            databases=[item for informer in self._databases for item in informer.labelled(parts)] if parts else [],
             namespace=self._namespaces.get(asked_namespace(review_app) or ""),
             crowded=self._crowded.get(name),
         )

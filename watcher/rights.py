@@ -19,7 +19,12 @@ _APPS: Final = (
     ("", "secrets", _AND_WATCHED),
     ("", "services", _AND_WATCHED),
     ("", "configmaps", ("get",)),
+    ("", "persistentvolumeclaims", _AND_WATCHED),
     ("apps", "deployments", _APPLIED),
+    ("apps", "statefulsets", _APPLIED),
+    ("batch", "jobs", _APPLIED),
+    ("kubedb.com", "postgreses", _APPLIED),
+    ("postgresql.cnpg.io", "clusters", _APPLIED),
     ("networking.k8s.io", "ingresses", _AND_WATCHED),
 )
 _BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED))
@@ -27,6 +32,10 @@ _EVERYWHERE: Final = (
     (GROUP, "reviewapps", ("get", "list", "watch", "patch")),
     (GROUP, "reviewapps/status", ("patch",)),
     ("apps", "deployments", ("list", "watch")),
+    ("apps", "statefulsets", ("list", "watch")),
+    ("kubedb.com", "postgreses", ("list", "watch")),
+    ("catalog.kubedb.com", "postgresversions", ("list",)),
+    ("postgresql.cnpg.io", "clusters", ("list", "watch")),
     ("batch", "jobs", ("list", "watch")),
     ("", "pods", ("list", "watch")),
     ("", "namespaces", ("get", "list", "watch")),

@@ -12,19 +12,21 @@ from typing import Literal
 
 from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
-from stacks import route, workload
+from stacks import database, route, workload
 from stacks.inputs import Build, StackInputs
 from watcher.builds import find_job
 from watcher.cluster import Object, entries, section
 from watcher.conditions import commit_pods, find_condition, is_retried, job_pods, job_state, trouble
+from watcher.databases import READY, database_state
 from watcher.decide import View
 
 _MESSAGE_LIMIT = 2_000
 # Reasons that tell of the way things go; every other one is a warning.
 _EXPECTED = {
     *("Accepted", "Available", "Building", "Built", "Deleting", "Paused", "Pausing", "Ready", "Starting", "Updating"),
+    *("Copying", "DatabaseReady", "DatabaseStarting"),
 }
-_SILENT = {"NotAccepted", "NotBuilt"}
+_SILENT = {"NotAccepted", "NotBuilt", "WaitingForDatabase"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +61,7 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
     inputs = view.entry.inputs if view.entry else None
     build = inputs.build if inputs else None
     built = _built(view, build)
-    available = _available(view, inputs)
-    findings = [_accepted(view, error), built, available]
+    findings = [_accepted(error), built, *_database(view, inputs), _available(view, inputs)]
     findings.append(_ready(view, findings, inputs, error, deleting))
     generation = view.review_app["metadata"].get("generation", 0)
     same_build = build is not None and old.build_commit == build.commit and old.build_job_name == build.job_name
@@ -95,13 +96,18 @@ def changes(old: Status, new: Status) -> Iterator[Event]:
         yield Event("Normal" if entry.reason in _EXPECTED else "Warning", entry.reason, entry.message)
 
 
-def _accepted(view: View, error: ReviewAppError | None) -> _Finding:
+def _accepted(error: ReviewAppError | None) -> _Finding:
     if isinstance(error, SpecRefused):
         return _Finding("Accepted", "False", error.reason, str(error))
-    message = "the spec is valid"
-    if section(view.review_app, "spec", "config", "database"):
-        message += "; config.database is not served by this version: the app starts without it"
-    return _Finding("Accepted", "True", "Accepted", message)
+    return _Finding("Accepted", "True", "Accepted", "the spec is valid")
+
+
+def _database(view: View, inputs: StackInputs | None) -> list[_Finding]:
+    """Say how the database is, where the app has one."""
+    if inputs is None or inputs.database is None:
+        return []
+    found = database_state(inputs, inputs.database, view.databases, view.jobs, view.pods)
+    return [_Finding(READY, "True" if found.ready else "False", found.reason, found.message)]
 
 
 def _built(view: View, build: Build | None) -> _Finding:
@@ -154,6 +160,8 @@ def _available(view: View, inputs: StackInputs | None) -> _Finding:
         return _paused(view, "Available")
     if not inputs.workload.replicas:
         return _Finding("Available", "False", "NotBuilt", "there is no image to run yet")
+    if not database.is_ready(inputs):
+        return _Finding("Available", "False", "WaitingForDatabase", "the app starts once its database is ready")
     running = section(view.deployment or {}, "status")
     if running.get("availableReplicas"):
         return _Finding("Available", "True", "Available", f"the app answers at {route.url(inputs)}")

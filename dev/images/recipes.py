@@ -9,13 +9,15 @@ from pathlib import Path
 
 from dev.images import python
 from dev.images.archive import Image, Layer, Tree
-from dev.images.machine import add_merged_root, add_program, versions
+from dev.images.machine import add_libraries, add_merged_root, add_program, versions
 from dev.paths import REPOSITORY
 from dev.toolchain.build import build
 from dev.toolchain.components import BUILDKIT, COREDNS, CRANE, ROOTLESSKIT, Component
 from dev.toolchain.modules import module_folder
 
 USER = 1000
+_POSTGRES = max(Path("/usr/lib/postgresql").glob("*"), default=Path("/usr/lib/postgresql/15"))
+_POSTGRES_USER = 999
 _BUSYBOX = Path("/bin/busybox")
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _CAP_SETGID = 6
@@ -114,6 +116,42 @@ def unpack() -> Image:
     )
 
 
+def postgres() -> Image:
+    """PostgreSQL with its contributed extensions; users and folders as in the official image on Debian."""
+
+    def fill(tree: Tree) -> None:
+        programs = sorted((_POSTGRES / "bin").iterdir())
+        for program in programs:
+            tree.file(str(program), program.resolve(), 0o755)
+        for folder in (_POSTGRES / "lib", Path("/usr/share/postgresql") / _POSTGRES.name):
+            for file in sorted(folder.rglob("*")):
+                if file.is_file() and "bitcode" not in file.parts:
+                    tree.file(str(file), file.resolve(), 0o755 if file.suffix == ".so" else 0o644)
+        add_libraries(tree, [*programs, *sorted((_POSTGRES / "lib").glob("*.so"))])
+        for file in sorted(Path("/usr/lib/locale/C.utf8").rglob("*")):
+            if file.is_file():
+                tree.file(str(file), file)
+        users = (
+            f"root:x:0:0:root:/root:/bin/sh\npostgres:x:{_POSTGRES_USER}:{_POSTGRES_USER}::/tmp:/bin/sh\n"
+        ).encode()
+        tree.file("etc/passwd", users)
+        tree.file("etc/group", f"root:x:0:\npostgres:x:{_POSTGRES_USER}:\n".encode())
+        tree.folder("var/lib/postgresql", owner=_POSTGRES_USER)
+        tree.folder("var/lib/postgresql/data", owner=_POSTGRES_USER)
+
+    version = _POSTGRES.name
+    packages = versions(f"postgresql-{version}", f"postgresql-client-{version}", "libpq5", "libc6", "libc-bin")
+    layer = Layer("postgres", packages, fill)
+    return Image(
+        "postgres",
+        version,
+        (_busybox(), layer),
+        command=("postgres",),
+        search=(str(_POSTGRES / "bin"),),
+        user=f"{_POSTGRES_USER}:{_POSTGRES_USER}",
+    )
+
+
 def node_images() -> tuple[Image, ...]:
     """Images that the node itself has to have before it can pull any."""
     return (pause(), coredns())
@@ -121,7 +159,7 @@ def node_images() -> tuple[Image, ...]:
 
 def published_images() -> tuple[Image, ...]:
     """Images that review apps are built with, for any cluster's registry."""
-    return (busybox(), buildkit(), crane(), unpack())
+    return (busybox(), buildkit(), crane(), postgres(), unpack())
 
 
 @functools.cache

@@ -115,6 +115,26 @@ VARIANTS: dict[str, Variant] = {
             "tarball_maximum_entries": 1000,
         },
     ),
+    "database-postgres": Variant(
+        config={
+            "database": {
+                "extensions": ["citext"],
+                "storageClass": "fast",
+                "copyFrom": {
+                    "database_url": {"secretRef": {"name": "staging-db", "key": "url"}},
+                    "tables": ["orders"],
+                    "anonymise": "UPDATE orders SET email = 'nobody@example.com'",
+                },
+            }
+        },
+        settings={"database_storage_classes": ["fast"], "database_source_hosts": ["*.db.example.com"]},
+        options=("--show-secrets",),
+    ),
+    "database-postgres-ephemeral": Variant(config={"database": {"ephemeral": True, "reset": "2"}}),
+    "database-cloudnative-pg": Variant(
+        config={"database": {"backend": "cloudnative-pg", "version": "17.2", "storageSize": "2Gi", "reset": "2"}},
+        options=("--built",),
+    ),
     "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
     "other-limits-and-images": Variant(
         settings={

@@ -26,6 +26,9 @@ def test_types_and_names(sample: dict[str, Registration]) -> None:
     assert {registration.name: registration.kind for registration in sample.values()} == {
         "Secret/shop-42--env": "kubernetes:core/v1:Secret",
         "Secret/shop-42--tls": "kubernetes:core/v1:Secret",
+        "Secret/shop-42--db-auth": "kubernetes:core/v1:Secret",
+        "Secret/shop-42--db-copy": "kubernetes:core/v1:Secret",
+        "Postgres/shop-42--db": "kubernetes:kubedb.com/v1:Postgres",
         "Job/shop-42--8a1f0e3c5b": "kubernetes:batch/v1:Job",
         "Deployment/shop-42": "kubernetes:apps/v1:Deployment",
         "Service/shop-42": "kubernetes:core/v1:Service",
@@ -48,6 +51,8 @@ def test_what_is_secret_is_marked_so_and_no_secret_is_elsewhere(sample: dict[str
     assert {name: set(registration.secrets) for name, registration in sample.items() if registration.secrets} == {
         "Secret/shop-42--env": {"data"},
         "Secret/shop-42--tls": {"data"},
+        "Secret/shop-42--db-auth": {"data"},
+        "Secret/shop-42--db-copy": {"data"},
     }
     for secret in ("private key in PEM", "value number one"):
         encoded = base64.b64encode(secret.encode()).decode()
@@ -58,8 +63,9 @@ def test_what_is_secret_is_marked_so_and_no_secret_is_elsewhere(sample: dict[str
 
 
 def test_pods_come_after_the_secrets_that_they_read(sample: dict[str, Registration]) -> None:
-    assert sample["Deployment/shop-42"].depends_on == {"Secret/shop-42--env", "Secret/shop-42--tls"}
-    assert not any(registration.depends_on for name, registration in sample.items() if name != "Deployment/shop-42")
+    secrets = {f"Secret/shop-42--{name}" for name in ("env", "tls", "db-auth", "db-copy")}
+    waiting = {name: registration.depends_on for name, registration in sample.items() if registration.depends_on}
+    assert waiting == dict.fromkeys(("Deployment/shop-42", "Postgres/shop-42--db"), secrets)
 
 
 def test_outputs() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr
 
+from provisioner.databases import Known
 from provisioner.desired import stack_inputs
 from provisioner.review_app import Spec, parse
 from provisioner.settings import Settings
@@ -41,7 +42,12 @@ def settings(**changes: Any) -> Settings:
 
 
 def inputs(*, built: bool = False, **changes: Any) -> StackInputs:
-    """What the sample's stack declares at first; with `built`, once its commit has been built."""
+    """What the sample's stack declares at first; with `built`, once its commit is built and its database ready."""
     return stack_inputs(
-        spec(**changes), settings(tls_secret="certificates/wildcard"), previous=None, built=built, tls=CERTIFICATE
+        spec(**changes),
+        settings(tls_secret="certificates/wildcard"),
+        previous=None,
+        built=built,
+        tls=CERTIFICATE,
+        known=Known(ready=built),
     )

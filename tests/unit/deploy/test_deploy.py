@@ -101,9 +101,8 @@ class TestRights:
     @pytest.mark.parametrize(("api_version", "kind"), KINDS)
     def test_every_kind_that_a_stack_declares_can_be_made_and_swept(self, api_version: str, kind: str) -> None:
         group = api_version.rpartition("/")[0]
-        plural = {"Ingress": "ingresses"}.get(kind, f"{kind.lower()}s")
-        role = "reviewapp-builds" if kind == "Job" else "reviewapp-apps"
-        given = verbs(role, group, plural) | verbs("reviewapp-watch", group, plural)
+        plural = {"Ingress": "ingresses", "Postgres": "postgreses"}.get(kind, f"{kind.lower()}s")
+        given = verbs("reviewapp-apps", group, plural) | verbs("reviewapp-watch", group, plural)
         assert given == {"get", "list", "watch", "create", "patch", "delete"}
 
     def test_of_namespaces_it_can_only_see_whether_they_are_there_and_whom_they_take(self) -> None:
@@ -112,8 +111,9 @@ class TestRights:
     def test_stacks_can_touch_nothing_else(self) -> None:
         roles = [*rules("reviewapp-apps"), *rules("reviewapp-builds")]
         resources = [resource for rule in roles for resource in rule["resources"]]
-        # ConfigMaps are looked at, and Secrets are in both.
-        assert len(resources) == len(KINDS) + 2
+        kinds = {(version.partition("/")[0] if "/" in version else "", kind) for version, kind in KINDS}
+        # ConfigMaps are looked at, and Secrets and Jobs are in both.
+        assert len(resources) == len(kinds) + 3
         assert verbs("reviewapp-apps", "", "configmaps") == {"get"}
 
     def test_secrets_are_read_in_no_namespace_but_by_a_binding_in_it(self) -> None:

@@ -109,7 +109,10 @@ def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
 def test_secrets_are_masked_unless_asked_for() -> None:
     masked = secrets(render(Asked(samples.spec()), SETTINGS, built=False, show_secrets=False))
     certificate = {"tls.crt": MASK, "tls.key": MASK}
-    assert masked == {"shop-42--env": {"ENV_ONE": MASK, "ENV_TWO": MASK}, "shop-42--tls": certificate}
+    assert masked["shop-42--env"] == {"ENV_ONE": MASK, "ENV_TWO": MASK}
+    assert masked["shop-42--tls"] == certificate
+    assert masked["shop-42--db-auth"] == dict.fromkeys(("username", "password", "url"), MASK)
+    assert set(masked["shop-42--db-copy"].values()) == {MASK}
     assert base64.b64decode(MASK, validate=True)
     shown = secrets(render(Asked(samples.spec()), SETTINGS, built=False, show_secrets=True))
     decoded = {name: base64.b64decode(value).decode() for name, value in shown["shop-42--env"].items()}
@@ -123,6 +126,9 @@ def test_every_secret_part_of_inputs_is_known_to_be_one() -> None:
 
     masked = _masked(FULL_INPUTS)
     assert masked.workload.environment == {"A": ""}
+    assert masked.database
+    assert masked.database.copy_from
+    assert set(masked.database.copy_from.values.values()) == {masked.database.password.get_secret_value()} == {""}
     assert masked.route.tls
     assert (masked.route.tls.certificate.get_secret_value(), masked.route.tls.key.get_secret_value()) == ("", "")
 

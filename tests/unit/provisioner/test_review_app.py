@@ -206,7 +206,7 @@ class TestRefused:
             ("config.migrate.command", ["a\x00b"], "(not shown)", "must not hold null bytes: remove them"),
             ("config.migrate.command", ["a\x7fb"], "(not shown)", NOT_IN_YAML),
             ("config.migrate.args", ["a\ufeffb"], "(not shown)", NOT_IN_YAML),
-            ("config.database.backend", "oracle", "'oracle'", "must be 'kubedb'"),
+            ("config.database.backend", "oracle", "'oracle'", "must be 'postgres', 'kubedb' or 'cloudnative-pg'"),
             ("config.ignoreBranches", ["a"] * 257, "(a list)", "must have at most 256 entries: remove some"),
             ("repo", "\ud800", r"'\ud800'", "must be Unicode text: remove what is not"),
             ("repo", {"a": 1}, "(a mapping)", TEXT),

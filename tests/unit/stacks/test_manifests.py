@@ -47,6 +47,9 @@ class TestStack:
         assert list(declared(samples.inputs())) == [
             "Secret/shop-42--env",
             "Secret/shop-42--tls",
+            "Secret/shop-42--db-auth",
+            "Secret/shop-42--db-copy",
+            "Postgres/shop-42--db",
             "Job/shop-42--8a1f0e3c5b",
             "Deployment/shop-42",
             "Service/shop-42",
@@ -154,11 +157,20 @@ class TestDeployment:
         ]
 
     def test_what_an_app_is_told_of_itself(self) -> None:
+        def auth(key: str) -> dict[str, Any]:
+            return {"secretKeyRef": {"name": "shop-42--db-auth", "key": key}}
+
         assert app_container()["env"] == [
             {"name": "APP_DOMAIN", "value": "shop-42.review.example.com"},
             {"name": "APP_NAME", "value": "shop-42"},
             {"name": "CLUSTER_DISABLED", "value": "1"},
             {"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "POSTGRES_HOSTNAME", "value": "shop-42--db"},
+            {"name": "POSTGRES_PORT", "value": "5432"},
+            {"name": "POSTGRES_USER", "valueFrom": auth("username")},
+            {"name": "POSTGRES_PASSWORD", "valueFrom": auth("password")},
+            {"name": "POSTGRES_DATABASE", "value": "postgres"},
+            {"name": "DATABASE_URL", "valueFrom": auth("url")},
         ]
 
     def test_a_value_of_the_config_wins_over_ours(self) -> None:

@@ -1,0 +1,176 @@
+"""Databases of review apps, one of each backend at once: copied, migrated once a commit, reset, gone with the app.
+
+The operators are stand-ins (dev/stand_ins); the servers, the copies and the app are real.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.installation import Installation
+from dev.stand_ins.volumes import CLASS
+from tests.e2e.conftest import Repository
+from tests.e2e.databases import CATALOGUE, ROWS, AppImages, commit, copy_from, operators, start_source
+from tests.e2e.pull_request import PullRequest
+from tests.e2e.waiting import until
+from tests.e2e.watching import RunningWatcher
+from watcher.cluster import CLAIMS, REVIEW_APPS, Cluster
+
+pytestmark = pytest.mark.cluster
+
+BACKENDS: dict[str, dict[str, Any]] = {
+    "postgres": {"storageClass": CLASS},
+    "kubedb": {"backend": "kubedb", "version": CATALOGUE, "storageClass": CLASS},
+    "cloudnative-pg": {"backend": "cloudnative-pg", "storageClass": CLASS},
+}
+COPY = copy_from(excludeTables=["audit"], anonymise="UPDATE orders SET email = 'nobody@example.com'")
+MIGRATE = {"migrate": {"command": ["sh", "/migrate.sh"]}}
+
+
+@dataclasses.dataclass
+class Seen:
+    """What was seen of one pull request."""
+
+    pull_request: PullRequest
+    waiting: list[str] = dataclasses.field(default_factory=list[str])
+    first: list[str] = dataclasses.field(default_factory=list[str])
+    pushed: list[str] = dataclasses.field(default_factory=list[str])
+    reset: list[str] = dataclasses.field(default_factory=list[str])
+    claims: list[str] = dataclasses.field(default_factory=list[str])
+    left: list[str] = dataclasses.field(default_factory=list[str])
+
+
+@dataclasses.dataclass(frozen=True)
+class Play:
+    seen: dict[str, Seen]
+    claims_left: list[str]
+    unreachable: PullRequest
+    unreachable_says: str
+    unreachable_replicas: int | None
+    missing_says: str
+
+
+def config(database: dict[str, Any]) -> dict[str, Any]:
+    return {"database": database, **MIGRATE}
+
+
+def until_rows(pull_request: PullRequest, version: str) -> list[str]:
+    pull_request.until_ready(commit(version))
+    answer = until(lambda: pull_request.page("cgi-bin/rows"), f"{pull_request.name} answers")
+    return answer.splitlines()
+
+
+@pytest.fixture(scope="module")
+def play(
+    new_repository: Callable[[str], AbstractContextManager[Repository]],
+    cluster: Cluster,
+    installation: Installation,
+    session_watcher: RunningWatcher,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[Play]:
+    images = AppImages(Path(tmp_path_factory.mktemp("images")))
+    if session_watcher.runs:
+        assert session_watcher.stop() == 0
+    with operators(cluster, installation), new_repository("databases") as repository:
+        start_source(cluster, repository.namespace)
+        session_watcher.start(database_storage_classes=f'["{CLASS}"]', database_copy_retries="3")
+        seen = {backend: Seen(repository.pull_request()) for backend in BACKENDS}
+        for backend, one in seen.items():
+            images.tag("one", one.pull_request.number)
+            one.pull_request.open(
+                commit("one"), config(BACKENDS[backend] | {"copyFrom": COPY, "extensions": ["citext"]})
+            )
+        bad = _open_bad(repository, images)
+        for one in seen.values():
+            one.first = until_rows(one.pull_request, "one")
+        for one in seen.values():
+            images.tag("two", one.pull_request.number)
+            one.pull_request.push(commit("two"))
+        for one in seen.values():
+            one.pushed = until_rows(one.pull_request, "two")
+        for backend, one in seen.items():
+            database = BACKENDS[backend] | {"copyFrom": COPY, "extensions": ["citext"], "reset": "again"}
+            one.claims = claims(cluster, one.pull_request.namespace)
+            cluster.patch(REVIEW_APPS, None, one.pull_request.name, {"spec": {"config": {"database": database}}})
+            one.pull_request.until_condition("Ready", "False")
+        for one in seen.values():
+            one.reset = until_rows(one.pull_request, "two")
+        said = [pull_request.condition("DatabaseReady") for pull_request in bad]
+        replicas = bad[0].replicas()
+        for one in [*(one.pull_request for one in seen.values()), *bad]:
+            one.close()
+        for one in seen.values():
+            one.pull_request.until_gone()
+            one.left = one.pull_request.left()
+        until(lambda: not claims(cluster, repository.namespace), "the claims are gone", seconds=30)
+        yield Play(
+            seen, claims(cluster, repository.namespace), bad[0], said[0]["message"], replicas, said[1]["message"]
+        )
+    if session_watcher.runs:
+        assert session_watcher.stop() == 0
+
+
+def _open_bad(repository: Repository, images: AppImages) -> list[PullRequest]:
+    """Open one with a source that is not there, and one with a Secret that is not."""
+    sources = (
+        {"database_url": {"value": "postgresql://user:p@ss:w/%@nowhere.invalid/shop"}},
+        {"database_url": {"secretRef": {"name": "nobody", "key": "url"}}},
+    )
+    found: list[PullRequest] = []
+    for source in sources:
+        pull_request = repository.pull_request()
+        images.tag("one", pull_request.number)
+        pull_request.open(commit("one"), config({"ephemeral": True, "copyFrom": source}))
+        found.append(pull_request)
+    return found
+
+
+def claims(cluster: Cluster, namespace: str) -> list[str]:
+    return [claim["metadata"]["name"] for claim in cluster.list(CLAIMS, namespace)[0]]
+
+
+@pytest.fixture(params=BACKENDS)
+def seen(request: pytest.FixtureRequest, play: Play) -> Seen:
+    return play.seen[request.param]
+
+
+def test_it_starts_with_the_sources_data(seen: Seen) -> None:
+    rows, tables, _ = seen.first
+    total = ROWS * (ROWS + 1) // 2
+    # Anonymised: one address for all.
+    assert rows == f"{ROWS}|{total}|1"
+    assert tables == "public.migrations public.orders"
+
+
+def test_each_commit_has_migrated_once(seen: Seen) -> None:
+    assert seen.first[2] == commit("one")
+    assert seen.pushed[2] == f"{commit('one')} {commit('two')}"
+
+
+def test_a_reset_begins_anew(seen: Seen) -> None:
+    assert seen.reset[0] == seen.first[0]
+    assert seen.reset[2] == commit("two")
+
+
+def test_nothing_is_left(seen: Seen, play: Play) -> None:
+    assert seen.claims
+    assert seen.left == []
+    assert play.claims_left == []
+
+
+def test_a_source_that_is_not_there_is_said_and_the_app_does_not_start(play: Play) -> None:
+    assert "nowhere.invalid" in play.unreachable_says
+    assert "p@ss" not in play.unreachable_says
+    assert "correct copyFrom.host" in play.unreachable_says
+    assert play.unreachable_replicas == 0
+
+
+def test_a_secret_that_is_missing_is_named(play: Play) -> None:
+    assert 'secret "nobody" not found' in play.missing_says
+    assert "create it in the app's namespace" in play.missing_says
