@@ -15,10 +15,11 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
+from provisioner.database_options import CopyFrom, ValueSource
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.patterns import BadPattern, parse_list
 from provisioner.refusals import escaped, matching
-from provisioner.review_app import CopyFrom, Spec, ValueSource
+from provisioner.review_app import Spec
 
 _HOST = re.compile(r"[\w.:-]+")
 # What a connection address can name a server by beside its own host.

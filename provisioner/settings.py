@@ -108,9 +108,6 @@ class StackSettings(Rules):
     database_extensions: tuple[str, ...] = Field(
         default=(), description="Extensions that configs may name; any if empty."
     )
-    database_source_hosts: tuple[
-        Annotated[str, matching(r"[a-z0-9.*?:-]+", "must be a host or a pattern of hosts, as in *.db.example.com")], ...
-    ] = Field(default=(), description="Patterns of the hosts that databases may be copied from; any if empty.")
     database_copy_retries: int = Field(default=3, ge=0, le=10, description="How often a failed copy is tried again.")
 
     @property

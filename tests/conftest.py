@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ def _missing(marker: str) -> str | None:
         return "there is no pulumi on PATH: run the tests with `make test`"
     if marker == "cluster" and not os.environ.get("KUBECONFIG"):
         return os.environ.get(NO_CLUSTER) or "KUBECONFIG is not set: run the tests with `make test`"
+    if marker == "postgres" and not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return "there is no PostgreSQL server of Debian's: run the tests with `make test`"
     return None
 
 
@@ -39,7 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for marker in ("engine", "cluster"):
+    for marker in ("engine", "cluster", "postgres"):
         reason = _missing(marker) if item.get_closest_marker(marker) else None
         if reason and os.environ.get("CI") == "true":
             pytest.fail(f"with CI=true every test has to run: {reason}", pytrace=False)

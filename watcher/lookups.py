@@ -28,7 +28,7 @@ def look_up(
 
     Before a commit is built, whether its image is in the registry: after a revert, or in a pull request that was opened
     again; if it is not, which layers of earlier builds are, and what the Secrets hold that the build may use. After a
-    build of which the Pod is gone, what came out of it. Before a database is made, what the cluster has of its operator.
+    build of which the Pod is gone, what came out of it. Before a database is made, what the cluster has for it.
 
     Args:
         cluster: where the Secrets are.

@@ -236,9 +236,10 @@ def _app_status(view: View, inputs: StackInputs | None, built: _Finding, error: 
         return "deleting"
     if inputs and inputs.workload.paused and _is_stopped(view.deployment):
         return "paused"
-    if inputs and inputs.workload.replicas:
+    if inputs and inputs.workload.replicas and database.is_ready(inputs):
         return "deployed"
-    return "error" if built.status == "False" or isinstance(error, SpecRefused) else "building"
+    lost = any(finding.reason == "CopyFailed" for finding in _database(view, inputs))
+    return "error" if lost or built.status == "False" or isinstance(error, SpecRefused) else "building"
 
 
 def _condition(finding: _Finding, old: Status, generation: int, now: float) -> Condition:

@@ -75,7 +75,7 @@ echo "Content-Type: text/plain"
 echo
 psql "$DATABASE_URL" --no-align --tuples-only <<'END'
 SELECT count(*), sum(id), count(DISTINCT email) FROM orders;
-SELECT coalesce(string_agg(schemaname || '.' || tablename, ' ' ORDER BY 1), '')
+SELECT coalesce(string_agg(schemaname || '.' || tablename, ' ' ORDER BY tablename), '')
     FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema');
 SELECT string_agg(commit, ' ' ORDER BY at) FROM migrations;
 END
@@ -131,7 +131,8 @@ def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
         name = document["metadata"]["name"]
         until(lambda name=name: condition(cluster.get(CRDS, None, name) or {}, "Established") == "True", f"CRD {name}")
     image = os.environ["REVIEWAPP_POSTGRES_IMAGE"]
-    version = {"metadata": {"name": CATALOGUE}, "spec": {"version": "15", "db": {"image": image}}}
+    kind = {"apiVersion": VERSIONS.api_version, "kind": VERSIONS.kind}
+    version = kind | {"metadata": {"name": CATALOGUE}, "spec": {"version": "15", "db": {"image": image}}}
     until(lambda: cluster.list(VERSIONS)[1], "the catalogue is served")
     if cluster.get(VERSIONS, None, CATALOGUE) is None:
         cluster.create(VERSIONS, None, version)
@@ -176,6 +177,10 @@ def start_source(cluster: Cluster, namespace: str) -> None:
         },
     }
     cluster.create(PODS, namespace, pod)
+
+
+def until_source_answers(cluster: Cluster, namespace: str) -> None:
+    until(lambda: condition(cluster.get(PODS, namespace, "source") or {}, "Ready") == "True", "the source answers")
 
 
 def copy_from(**more: Any) -> dict[str, Any]:

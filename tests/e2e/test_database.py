@@ -16,7 +16,16 @@ import pytest
 from dev.installation import Installation
 from dev.stand_ins.volumes import CLASS
 from tests.e2e.conftest import Repository
-from tests.e2e.databases import CATALOGUE, ROWS, AppImages, commit, copy_from, operators, start_source
+from tests.e2e.databases import (
+    CATALOGUE,
+    ROWS,
+    AppImages,
+    commit,
+    copy_from,
+    operators,
+    start_source,
+    until_source_answers,
+)
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
@@ -79,10 +88,12 @@ def play(
         assert session_watcher.stop() == 0
     with operators(cluster, installation), new_repository("databases") as repository:
         start_source(cluster, repository.namespace)
-        session_watcher.start(database_storage_classes=f'["{CLASS}"]', database_copy_retries="3")
+        session_watcher.start(database_storage_classes=f'["{CLASS}"]', database_copy_retries="1")
         seen = {backend: Seen(repository.pull_request()) for backend in BACKENDS}
-        for backend, one in seen.items():
+        for one in seen.values():
             images.tag("one", one.pull_request.number)
+        until_source_answers(cluster, repository.namespace)
+        for backend, one in seen.items():
             one.pull_request.open(
                 commit("one"), config(BACKENDS[backend] | {"copyFrom": COPY, "extensions": ["citext"]})
             )

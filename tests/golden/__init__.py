@@ -127,7 +127,7 @@ VARIANTS: dict[str, Variant] = {
                 },
             }
         },
-        settings={"database_storage_classes": ["fast"], "database_source_hosts": ["*.db.example.com"]},
+        settings={"database_storage_classes": ["fast"], "copy_hosts": "*.db.example.com"},
         options=("--show-secrets",),
     ),
     "database-postgres-ephemeral": Variant(config={"database": {"ephemeral": True, "reset": "2"}}),
