@@ -46,11 +46,13 @@ def look_up(
     except SpecRefused:
         return NOTHING_FOUND
     operators, password = look_up_database(cluster, view, spec)
-    found = _look_up_build(cluster, view, spec, wanted, registry)
+    found = _look_up_build(cluster, view, spec, wanted, registry, may_read)
     return dataclasses.replace(found, operators=operators, password=password)
 
 
-def _look_up_build(cluster: Cluster, view: View, spec: Spec, wanted: Wanted, registry: Registry) -> Lookups:
+def _look_up_build(
+    cluster: Cluster, view: View, spec: Spec, wanted: Wanted, registry: Registry, may_read: MayRead | None
+) -> Lookups:
     is_lost = wanted.has_succeeded and not wanted.is_deployed and wanted.reported is None
     image = registry.digest(wanted.build.image) if is_lost or not wanted.is_known else None
     cache = None
