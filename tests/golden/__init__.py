@@ -45,7 +45,8 @@ class Variant:
     def manifest(self) -> dict[str, Any]:
         """Return its ReviewApp."""
         manifest = samples.review_app()
-        config = manifest["spec"]["config"] | self.config
+        # A database's objects are the same in each: those that show them ask for one.
+        config = manifest["spec"]["config"] | {"database": None} | self.config
         manifest["spec"] |= self.spec
         manifest["spec"]["config"] = {name: value for name, value in config.items() if value is not None}
         return manifest
@@ -115,6 +116,7 @@ VARIANTS: dict[str, Variant] = {
             "tarball_maximum_entries": 1000,
         },
     ),
+    "database-kubedb": Variant(config={"database": samples.review_app()["spec"]["config"]["database"]}),
     "database-postgres": Variant(
         config={
             "database": {
