@@ -40,6 +40,10 @@ What the server refuses (3) is tried again: the tarball or the credentials may s
 # process that does not end when told to, and a shell that is process 1 does not.
 _GRACE_SECONDS: Final = 1
 _STOPPABLE: Final = """trap 'exit 143' TERM; "$0" "$@" & wait $!"""
+# Of a Dockerfile without steps no layers are written; what is pushed as such is then the image, which nothing matches.
+_WITHOUT_STEPS: Final = (
+    f" && {{ [ -e {crane.NEW_CACHE}/index.json ] || {{ rm -rf {crane.NEW_CACHE}; ln -s oci {crane.NEW_CACHE}; }}; }}"
+)
 
 _SOURCE: Final = "/source"
 _TREE: Final = f"{_SOURCE}/tree"
@@ -199,7 +203,7 @@ def buildkit(build: Build) -> BuildStep:
         "command": [
             "sh",
             "-c",
-            f"{build_secrets.OFFER_FILES if build.secrets else ''}{_STOPPABLE}",
+            _script(build),
             "buildctl-daemonless.sh",
         ],
         "args": [
@@ -241,6 +245,12 @@ def _buildkit_options(options: BuildOptions) -> list[str]:
     arguments += [f"--opt=build-arg:{name}={value}" for name, value in options.arguments.items()]
     # As in `_environment`: Kubernetes would expand `$(NAME)`.
     return [argument.replace("$", "$$") for argument in arguments]
+
+
+def _script(build: Build) -> str:
+    """Return what the shell runs that starts the builder."""
+    secrets = build_secrets.OFFER_FILES if build.secrets else ""
+    return f"{secrets}{_STOPPABLE}{_WITHOUT_STEPS if build.cache_to else ''}"
 
 
 def _buildkit_cache(build: Build) -> list[str]:

@@ -117,9 +117,9 @@ class Served:
         self._folder = folder
         self._address = address
 
-    def commit(self, part: str) -> str:
+    def commit(self, part: str, dockerfile: str = _DOCKERFILE) -> str:
         files = {
-            "Dockerfile": _DOCKERFILE.encode(),
+            "Dockerfile": dockerfile.encode(),
             "part.txt": part.encode(),
             "busybox": Path("/bin/busybox").read_bytes(),
         }
@@ -157,6 +157,12 @@ def test_builds_take_the_layers_of_earlier_ones_and_none_is_done_twice(
     first, second = served.commit("one"), served.commit("two")
     config = {"registrySecretName": _PULL}
     one, other = repository.pull_request(), repository.pull_request()
+    # A Dockerfile without steps has no layers to leave, and what it leaves is no hindrance.
+    bare = repository.pull_request()
+    without_steps = served.commit("none", 'FROM scratch\nCMD ["/nothing"]\n')
+    bare.open(without_steps, config, **served.source(without_steps))
+    bare.until_condition("Built", "True", "Built")
+    bare.close()
     one.open(first, config, **served.source(first))
     one.until_ready(first)
     stamp, part = built(one)
