@@ -46,7 +46,7 @@ def code(text: str, most: int = 200) -> str:
 def code_block(text: str) -> str:
     """Return a text as a fenced block of code, which nothing in it can end."""
     # First of all: what is taken out may have parted what then stands together.
-    text = _without_commands(printable(text)).strip()
+    text = _without_commands(printable(text).strip())
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

@@ -135,6 +135,7 @@ def test_nothing_ends_a_code_block(text: str) -> None:
 
 
 @given(PIECES)
+@example("    /close")
 def test_no_line_is_a_command_to_gitlab(text: str) -> None:
     for shown in (code_block(text), markdown(text)):
         # GitLab drops carriage returns before it looks.
