@@ -75,7 +75,7 @@ class TestDeploy:
         "name", ["crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "policy.yaml", "deployment.yaml"]
     )
     def test_each_manifest_is_taken(self, name: str) -> None:
-        done, said = dry_run("-f", str(DEPLOY / f"{name}.yaml"))
+        done, said = dry_run("-f", str(DEPLOY / name))
         assert done, said
         assert "Warning" not in said
 
