@@ -19,7 +19,10 @@ from tests import samples
 
 pytestmark = pytest.mark.cluster
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+# A ReviewApp may ask for an operator's database.
+STAND_INS = REPOSITORY / "dev" / "stand_ins" / "crds.yaml"
 REVIEW_APPS = "/apis/reviewtron.k8s.revelry.co/v1/reviewapps"
 
 Manifest = dict[str, Any]
@@ -49,11 +52,12 @@ def dry_run(*arguments: str, document: Manifest | None = None) -> tuple[bool, st
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:  # pyright: ignore[reportUnusedFunction]
-    for name in ("crd.yaml", "namespaces.yaml"):
-        done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / name))
+    for file in (DEPLOY / "crd.yaml", DEPLOY / "namespaces.yaml", STAND_INS):
+        done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
         assert done, said
-    done, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DEPLOY / "crd.yaml"))
-    assert done, said
+    for file in (DEPLOY / "crd.yaml", STAND_INS):
+        done, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+        assert done, said
 
 
 @pytest.fixture
