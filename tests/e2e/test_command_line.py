@@ -232,11 +232,13 @@ def test_rebuild_rolls_out_a_new_image_of_the_same_commit(live: Live, tmp_path: 
     assert after["buildCommit"] == before["buildCommit"]
     assert after["buildJobName"] != before["buildJobName"]
     (container,) = (live.pull_request.deployment() or {})["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == after["image"] != before["image"]
+    by_digest = f"{after['image'].rpartition(':')[0]}@{after['imageDigest']}"
+    assert container["image"] == by_digest
+    assert after["image"] != before["image"]
     # The old Pod answers its last requests while it goes.
     until(lambda: len(live.pull_request.pods()) == 1, "the old Pod is gone")
     (pod,) = live.pull_request.pods()
-    assert pod["spec"]["containers"][0]["image"] == after["image"]
+    assert pod["spec"]["containers"][0]["image"] == by_digest
     assert live.commit in (live.pull_request.page() or "")
     assert [job["metadata"]["name"] for job in live.pull_request.jobs()] == [after["buildJobName"]]
 

@@ -44,7 +44,7 @@ def rendered(watcher: RunningWatcher, pull_request: PullRequest, *options: str, 
 
 def shown(pull_request: PullRequest) -> Objects:
     """Every object of the stack, as kubectl prints it."""
-    kinds = ",".join(resource.plural for resource in DECLARED.values())
+    kinds = ",".join(resource.plural for resource in DECLARED.values() if not resource.optional)
     selector = stack_label_selector(pull_request.stack)
     answer = output("kubectl", "get", kinds, "--all-namespaces", f"--selector={selector}", "--output=json")
     return by_name(json.loads(answer)["items"])

@@ -67,6 +67,8 @@ def make_inputs(namespace: str) -> MakeInputs:
             "namespace": namespace,
             "applicationPort": port,
             "env": {"values": [{"name": "SECRET", "value": SECRET_VALUE}]},
+            # The sample's needs an operator that is there.
+            "database": None,
         }
         inputs = samples.inputs(pr=pull_request, config=config, **changes)
         job = inputs.build.model_copy(update={"namespace": namespace}) if inputs.build and build else None

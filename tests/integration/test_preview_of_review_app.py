@@ -59,7 +59,8 @@ class Installation:
         values = [{"name": "SECRET", "value": SECRET_VALUE}]
         document["metadata"] = {"name": _NAME}
         document["spec"] |= {"pr": "7", "commitHash": commit}
-        document["spec"]["config"] |= {"namespace": self.namespace, "env": {"values": values}} | changes
+        config = {"namespace": self.namespace, "env": {"values": values}, "database": None} | changes
+        document["spec"]["config"] |= config
         return document
 
     def inputs(self, review_app: Object, entry: Entry | None = None) -> StackInputs:

@@ -32,7 +32,10 @@ def refused(asked: dict[str, Any], known: Known | None = None, **settings: Any) 
     return str(caught.value)
 
 
-def test_without_a_word_it_is_the_built_in_one() -> None:
+def test_without_a_word_it_is_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the cluster of the tests has.
+    monkeypatch.delenv("REVIEWAPP_POSTGRES_IMAGE", raising=False)
+    monkeypatch.delenv("REVIEWAPP_DATABASE_VERSION", raising=False)
     found = wanted({})
     assert (found.backend, found.name, found.version, found.storage_size) == ("postgres", "shop-42--db", "17", "1Gi")
     assert found.image == "docker.io/library/postgres:17"
