@@ -59,7 +59,7 @@ def test_rows_that_come_later_stay_in_their_columns(capsys: pytest.CaptureFixtur
 
 
 def test_a_terminal_gets_the_same_in_colours() -> None:
-    console = Console(force_terminal=True, width=20, highlight=False)
+    console = Console(force_terminal=True, color_system="standard", width=20, highlight=False)
     rows = [["[red]a", "Ready", "x" * 40], ["b", "BuildFailed", "y"]]
     with console.capture() as captured:
         console.print(coloured(("NAME", "READY", "URL"), rows), soft_wrap=True)
