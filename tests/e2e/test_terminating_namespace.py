@@ -69,3 +69,5 @@ def test_an_app_heals_when_its_namespace_is_made(
     installation.namespace(pull_request.namespace)
     watcher.until_updated(pull_request.name)
     cluster.delete(NAMESPACES, None, pull_request.namespace)
+    # The rights to look may go first; what is left then goes with the namespace, in its time.
+    until(lambda: cluster.get(NAMESPACES, None, pull_request.namespace) is None, "the namespace is gone")
