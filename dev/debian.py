@@ -26,7 +26,16 @@ CLUSTER_PACKAGES = (
 )
 """What the node runs, or calls."""
 
-IMAGE_PACKAGES = ("busybox-static", "ca-certificates", "postgresql", "postgresql-contrib", "python3", "runc", "uidmap")
+IMAGE_PACKAGES = (
+    "buildah",
+    "busybox-static",
+    "ca-certificates",
+    "postgresql",
+    "postgresql-contrib",
+    "python3",
+    "runc",
+    "uidmap",
+)
 """What `dev/images/` packs into images."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")

@@ -12,7 +12,7 @@ import shutil
 from typing import NoReturn
 
 from dev import cluster, debian
-from dev.cluster.seccomp import PROFILE
+from dev.cluster.seccomp import BUILDAH_PROFILE, PROFILE
 from dev.console import fail
 from dev.images.publish import publish
 from dev.toolchain.build import build
@@ -73,6 +73,7 @@ def prepare() -> Target:
         settings = {
             "REVIEWAPP_REGISTRY_INSECURE": "true",
             "REVIEWAPP_BUILDER_SECCOMP_PROFILE": PROFILE,
+            "REVIEWAPP_BUILDAH_SECCOMP_PROFILE": BUILDAH_PROFILE,
         }
         folders.append(build(KUBERNETES))
     images = publish(registry, inside)
@@ -87,6 +88,7 @@ def prepare() -> Target:
             "REVIEWAPP_REGISTRY": registry,
             "REVIEWAPP_UNPACK_IMAGE": images["unpack"],
             "REVIEWAPP_BUILDER_IMAGE": images["buildkit"],
+            "REVIEWAPP_BUILDAH_IMAGE": images["buildah"],
             "REVIEWAPP_PUSH_IMAGE": images["crane"],
             "REVIEWAPP_POSTGRES_IMAGE": images["postgres"],
             "REVIEWAPP_CNPG_IMAGE": images["postgres"],

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from provisioner.fields import Model, Scalar, SecretName, VariableName
 from provisioner.refusals import matching
+from stacks.inputs import Builder
 
 # Arguments are part of a command line, of which Linux takes 128 KiB a piece.
 _MOST_ARGUMENT_BYTES = 32_768
@@ -62,6 +63,7 @@ def _no_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
 class BuildOptions(Model):
     """How the image is built; each is what `docker build` has by that name. Paths begin at the top of the source."""
 
+    builder: Builder | None = Field(default=None, description="What builds it, of those that the platform offers.")
     dockerfile: TreePath | None = Field(default=None, description="The Dockerfile; by default that of the context.")
     context: TreePath | None = Field(default=None, description="The folder that is built from; by default all.")
     target: (

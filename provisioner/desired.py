@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioner import build_options
+from provisioner.builders import builder_fields
 from provisioner.databases import Known, settle, wanted_database
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
@@ -132,8 +133,10 @@ def wanted_build(spec: Spec, settings: StackSettings, attempt: str = "") -> Buil
     """Return the build of the spec's commit; an `attempt` of `naming.attempt` makes it one more.
 
     Raises:
-        SpecRefused: it does not say where the commit's source is.
+        SpecRefused: it does not say where the commit's source is, or asks for what the builder can't do.
     """
+    builder = builder_fields(spec.config.build, settings)
+    has_cache = settings.build_cache and builder["builder"] == "buildkit"
     return Build(
         job_name=naming.build_job_name(naming.app_name(spec.repo, spec.pr), spec.commit_hash, attempt),
         namespace=settings.build_namespace,
@@ -148,16 +151,15 @@ def wanted_build(spec: Spec, settings: StackSettings, attempt: str = "") -> Buil
         ),
         options=_options(spec.config),
         secrets=tuple(BuildSecret(name=name) for name in (spec.config.build.secrets if spec.config.build else ())),
-        cache_to=naming.cache_reference(settings.registry, spec.repo_owner, spec.repo) if settings.build_cache else "",
+        cache_to=naming.cache_reference(settings.registry, spec.repo_owner, spec.repo) if has_cache else "",
         image=naming.image_reference(settings.registry, spec.repo_owner, spec.repo, spec.pr, spec.commit_hash, attempt),
         registry_insecure=settings.registry_insecure,
         push_secret_name=settings.push_secret_name,
         tarball_secret_name=settings.tarball_secret_name,
         s3_endpoint_url=settings.s3_endpoint_url,
         unpack_image=settings.unpack_image,
-        builder_image=settings.builder_image,
         push_image=settings.push_image,
-        seccomp_profile=settings.builder_seccomp_profile,
         timeout_seconds=settings.build_timeout_seconds,
         retries=settings.build_retries,
+        **builder,
     )

@@ -184,6 +184,7 @@ _PUBLIC = frozenset(
         "applicationPort",
         "backend",
         "branch",
+        "builder",
         "commitHash",
         "configMaps",
         "context",

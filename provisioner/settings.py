@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from provisioner.build_settings import BuilderSettings
 from provisioner.database_options import Quantity
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
@@ -29,7 +30,7 @@ Label = Annotated[str, matching(_LABEL, "must be a DNS label: at most 63 lower-c
 Name = Annotated[str, Field(max_length=253), _DNS_NAME]
 
 
-class StackSettings(Rules):
+class StackSettings(Rules, BuilderSettings):
     """What a platform owner decides of that which stacks declare: all that showing one takes."""
 
     model_config = SettingsConfigDict(

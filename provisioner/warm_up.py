@@ -61,6 +61,8 @@ FULL_INPUTS = StackInputs(
         tarball_url="s3://warm/up",
         options=BuildOptions(arguments={"A": "1"}),
         secrets=(BuildSecret(name="secret", data={"key": "dmFsdWU="}),),
+        priority_class="priority",
+        queue="queue",
         image="warm/up:0",
         registry_insecure=True,
         push_secret_name="push",  # noqa: S106

@@ -14,6 +14,9 @@ PULL_CACHE_CONTAINER: Final = "pull-cache"
 PUSH_CONTAINER: Final = "push"
 PUSH_CACHE_CONTAINER: Final = "push-cache"
 
+CREDENTIALS: Final = "docker-config"
+"""Name of the volume with the credentials, where there are any."""
+
 IMAGE: Final = "/image"
 """Where the volume is mounted that the builder writes to."""
 LAYOUT: Final = f"{IMAGE}/oci"
@@ -48,7 +51,7 @@ def volumes(build: Build) -> list[Manifest]:
         found.append({"name": "cache", "emptyDir": {"sizeLimit": _CACHE_SIZE}})
     if build.push_secret_name:
         items = [{"key": ".dockerconfigjson", "path": "config.json"}]
-        found.append({"name": "docker-config", "secret": {"secretName": build.push_secret_name, "items": items}})
+        found.append({"name": CREDENTIALS, "secret": {"secretName": build.push_secret_name, "items": items}})
     return found
 
 
@@ -86,6 +89,6 @@ def _crane(build: Build, name: str, arguments: list[str], mount: Manifest) -> Ma
         "securityContext": CONFINED,
     }
     if build.push_secret_name:
-        mounts.append({"name": "docker-config", "mountPath": "/docker-config", "readOnly": True})
+        mounts.append({"name": CREDENTIALS, "mountPath": "/docker-config", "readOnly": True})
         container["env"] = [{"name": "DOCKER_CONFIG", "value": "/docker-config"}]
     return container

@@ -49,6 +49,22 @@ class BuildSecret(_Part):
     )
 
 
+class BuildResources(_Part):
+    """What the build container asks for and may take, as Kubernetes writes quantities."""
+
+    cpu_request: str = "250m"
+    cpu_limit: str = "4"
+    memory_request: str = "256Mi"
+    memory_limit: str = "4Gi"
+
+
+Builder = Literal["buildkit", "buildah", "kaniko"]
+"""What makes an image of a source tree."""
+
+BuildNetwork = Literal["default", "none"]
+"""What the steps of a Dockerfile reach: what the Pod does, or nothing."""
+
+
 class Build(_Part):
     """The build Job of one commit.
 
@@ -79,6 +95,13 @@ class Build(_Part):
     unpack_image: str
     builder_image: str
     push_image: str
+    builder: Builder = "buildkit"
+    network: BuildNetwork = "default"
+    user_namespace: bool = Field(default=False, description="Whether the Pod has a user namespace of its own.")
+    resources: BuildResources = BuildResources()
+    priority_class: str | None = Field(default=None, description="PriorityClass of the build Pod.")
+    queue: str | None = Field(default=None, description="Kueue's queue in which the Job waits, if Kueue runs it.")
+    waits: bool = Field(default=False, description="Whether it is not its turn: it has no Job yet.")
     seccomp_profile: str | None = Field(description="Localhost seccomp profile of the builder; Unconfined if None.")
     timeout_seconds: int
     retries: int

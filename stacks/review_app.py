@@ -21,7 +21,7 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
     if inputs.database:
         objects += database.manifests(inputs, inputs.database)
-    if inputs.build and not inputs.build.existing:
+    if inputs.build and not inputs.build.existing and not inputs.build.waits:
         objects += build_secrets.secrets(inputs, inputs.build)
         objects.append(build.job(inputs.build, inputs.labels))
     objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]

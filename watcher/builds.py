@@ -13,6 +13,7 @@ from provisioner.desired import wanted_build
 from provisioner.review_app import Spec
 from provisioner.settings import StackSettings
 from stacks import naming
+from stacks.build_step import BUILD_CONTAINER
 from stacks.crane import PULL_CACHE_CONTAINER, PUSH_CACHE_CONTAINER, PUSH_CONTAINER
 from stacks.inputs import Build, BuildSecret, StackInputs
 from watcher.cluster import Object, entries, section
@@ -32,6 +33,8 @@ class Lookups:
         missing: those of them that are not there, empty, or not to be read, as namespace/name.
         operators: what the cluster has of the operator that is to run the database, where one is.
         password: of a database that has none yet.
+        place: where the wanted build stands in the queue of builds; None where it is not to wait.
+        lines: the last lines of what failed in it, without secrets.
     """
 
     image: str | None = None
@@ -40,6 +43,8 @@ class Lookups:
     missing: tuple[str, ...] = ()
     operators: Operators | None = None
     password: SecretStr | None = None
+    place: str | None = None
+    lines: str | None = None
 
 
 NOTHING_FOUND = Lookups()
@@ -74,10 +79,21 @@ class Wanted:
         is_over = self.has_ended or self.is_deployed or self.build.existing
         return not is_over and any(not one.data for one in self.build.secrets)
 
+    @property
+    def needs_turn(self) -> bool:
+        """Whether it has not begun, so that others can go first; one that was let go never waits again."""
+        return self.build.waits or not (self.is_known or self.has_ended or self.is_deployed or self.build.existing)
+
 
 def find_job(jobs: Sequence[Object], name: str) -> Object | None:
     """Return the Job of that name."""
     return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def is_of(inputs: StackInputs, build: Build) -> bool:
+    """Whether what is deployed came out of this build."""
+    running = inputs.workload
+    return bool(running.replicas) and (running.commit, running.built_as) == (build.commit, build.image)
 
 
 def wanted(
@@ -126,7 +142,9 @@ def wanted(
         is_deployed=running is not None and (running.commit, running.built_as) == (spec.commit_hash, build.image),
         has_succeeded=has_succeeded,
         has_ended=state in {"succeeded", "failed"},
-        reported=_reported(ended_pods, PUSH_CONTAINER),
+        reported=_reported_by_kaniko(ended_pods, build)
+        if build.builder == "kaniko"
+        else _reported(ended_pods, PUSH_CONTAINER),
         reported_cache=_reported(ended_pods, PUSH_CACHE_CONTAINER),
     )
 
@@ -140,6 +158,7 @@ def with_lookups(wanted: Wanted, lookups: Lookups) -> Build:
     elif not wanted.is_known and lookups.cache:
         changes["cache_from"] = lookups.cache
     is_over = wanted.has_ended or wanted.is_deployed or "existing" in changes or build.existing
+    changes["waits"] = wanted.needs_turn and not is_over and lookups.place is not None
     if build.secrets:
         held = {} if is_over else {one.name: one.data for one in build.secrets if one.data} | dict(lookups.secrets)
         changes["secrets"] = tuple(
@@ -154,6 +173,12 @@ def _has_failed(pods: Sequence[Object], container: str) -> bool:
         status["name"] == container and section(status, "state", "terminated").get("exitCode")
         for status in (entries(pods[-1], "status", "initContainerStatuses") if pods else ())
     )
+
+
+def _reported_by_kaniko(pods: Sequence[Object], build: Build) -> str | None:
+    """Return what came out of it. Its steps can write its last word, so that chooses among its repository's alone."""
+    said = _reported(pods, BUILD_CONTAINER)
+    return said and f"{build.image.rpartition(':')[0]}@{said.rpartition('@')[2]}"
 
 
 def _reported(pods: Sequence[Object], container: str) -> str | None:

@@ -89,6 +89,7 @@ class Resource:
 
 REVIEW_APPS = Resource(f"{GROUP}/v1", "ReviewApp", "reviewapps", namespaced=False)
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+NODES = Resource("v1", "Node", "nodes", namespaced=False)
 SECRETS = Resource("v1", "Secret", "secrets")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 SERVICES = Resource("v1", "Service", "services")

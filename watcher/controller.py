@@ -33,6 +33,7 @@ from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
 from watcher.bindings import Bindings
+from watcher.build_log import BuildLogs
 from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
@@ -52,6 +53,7 @@ from watcher.registry import Registry
 from watcher.status import changes, status
 from watcher.superseded import end_superseded
 from watcher.sweep import going, sweep
+from watcher.turns import Turns
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0
@@ -70,12 +72,14 @@ class Controller:
         self._journal = Journal(cluster, settings.namespace)
         self._registry = Registry(cluster, settings, _registry_silent)
         self._bindings = Bindings(cluster, settings.namespace)
+        self._logs = BuildLogs(cluster)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
         self._released: dict[str, str] = {}
         self._observation = Observation(cluster, settings.tls_secret, settings, self._queue.add, self._part_changed)
         self.informers = self._observation.informers
+        self._turns = Turns(settings.maximum_builds, lambda: self._observation.builds(self._journal))
         self._workers = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}") for slot in range(settings.workers)
         ]
@@ -112,19 +116,27 @@ class Controller:
         holder = self._journal.holder(stack)
         if holder:
             self._queue.add(holder)
+        for waiting in self._turns.news():
+            self._queue.add(waiting)
 
     def _work(self, slot: int) -> None:
         while (name := self._queue.get()) is not None:
+            is_stuck = True
             try:
-                self._reconcile(name, slot)
+                is_stuck = self._reconcile(name, slot) is not None
             except ReviewAppError as error:
                 delay = self._queue.retry(name)
                 _log.warning("reconcile_failed", review_app=name, error=str(error), again_in=round(delay, 1))
             finally:
                 self._bindings.release(name, self._in_use())
+                self._turns.settle(name, self._journal.get(name), is_stuck=is_stuck)
+                for waiting in self._turns.news():
+                    if waiting != name:
+                        self._queue.add(waiting)
                 self._queue.done(name)
 
-    def _reconcile(self, name: str, slot: int) -> None:
+    def _reconcile(self, name: str, slot: int) -> ReviewAppError | None:
+        """Take the next step for a ReviewApp; return why it can't come further for now, if so."""
         review_app = self._observation.review_app(name)
         if review_app is None:
             self._released.pop(name, None)
@@ -134,18 +146,18 @@ class Controller:
                 self._queue.add_after(name, _SWEEP_AGAIN_SECONDS)
             elif entry:
                 self._forget(name, entry.inputs.stack)
-            return
+            return None
         if self._released.get(name) == review_app["metadata"]["uid"]:
-            return
+            return None
         view = self._view(review_app)
         action = decisions.decide(view, self._settings, time.time())
         error = view.failure.error if view.failure else None
         if isinstance(action, Claim):
             self._claim(review_app)
-            return
+            return None
         if isinstance(action, Destroy):
             self._delete(view, action, slot)
-            return
+            return None
         if isinstance(action, Apply):
             error = self._apply(view, action, slot)
             view = self._view(review_app)
@@ -162,12 +174,13 @@ class Controller:
             self._report(view, error)
         may_change = isinstance(action, Refuse) and view.lookups.operators is not None
         self._queue.add_after(name, _OPERATORS_SECONDS if may_change else _RESYNC_SECONDS)
+        return error
 
     def _view(self, review_app: Object) -> View:
         view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
         if view.deleting or not view.claimed:
             return view
-        lookups = look_up(self._cluster, view, self._settings, self._registry, self._may_read)
+        lookups = look_up(self._cluster, view, self._settings, self._registry, self._may_read, self._turns, self._logs)
         return dataclasses.replace(view, lookups=lookups)
 
     def _may_read(self, view: View, spec: Spec) -> bool:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from provisioner.errors import ReviewAppError
 from provisioner.manifest_text import as_yaml
 from provisioner.review_app import Status
 from watcher import parts
+from watcher.build_log import kept, masked, secrets_of
 from watcher.cluster import JOBS, Cluster, Object, section
 from watcher.conditions import job_pods, job_state
 from watcher.following import Part, changes, containers, follow_all, read
@@ -111,7 +113,8 @@ def logs(
     The containers come one after the other: `migrate` before `app`; `unpack`,
     `build` and `push` with --build. Their names go to stderr, the logs alone to
     stdout. With --follow it goes on from one Pod to the next; a build's logs
-    end with the build.
+    end with the build. Of a build that failed, the last lines are there when
+    its Pods are gone. What Secrets hold is masked, where you may read them.
     """
     if follow and previous:
         raise typer.BadParameter("--previous is over, it can't be followed: leave one of the two out")
@@ -133,13 +136,18 @@ def logs(
     if container and pods and container not in containers(pods):
         raise ReviewAppError(f"{name} has no container {container!a}: it has {', '.join(containers(pods))}")
     if follow:
+        seen = False
         for part, lines in follow_all(cluster, look, timeout):
-            _print(part, lines)
+            seen = True
+            _print(part, _masked(cluster, pods, lines) if build else lines)
+        if not seen and build:
+            _print_kept(find(cluster, name))
         return
     found, _ = look()
     for part in found:
-        _print(part, read(cluster, part, _LOG_SECONDS, follow=False))
-    if not found:
+        lines = read(cluster, part, _LOG_SECONDS, follow=False)
+        _print(part, _masked(cluster, pods, lines) if build else lines)
+    if not found and not (build and _print_kept(review_app)):
         raise ReviewAppError(_no_logs(review_app, build=build, previous=previous))
 
 
@@ -238,6 +246,26 @@ def _pods(cluster: Cluster, review_app: Object, namespace: str, job: str | None)
     if job:
         return job_pods(found, job)
     return [pod for pod in found if parts.is_of_app(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+
+def _masked(cluster: Cluster, pods: Sequence[Object], lines: Iterable[str]) -> Iterable[str]:
+    """Yield lines without what the build's Secrets hold, as far as whoever calls may read them."""
+    secrets: set[str] = set()
+    for pod in pods[-1:]:
+        with suppress(ReviewAppError):
+            secrets = secrets_of(cluster, pod)
+    return (masked(line, secrets) for line in lines)
+
+
+def _print_kept(review_app: Object) -> bool:
+    """Print the last lines of a failed build that its ReviewApp has; return whether there are any."""
+    lines = kept(review_app)
+    if lines is None:
+        return False
+    say("==> its Pods are gone; its last lines, as the condition Built has them")
+    for line in lines.splitlines():
+        typer.echo(log_line(line, terminal=sys.stdout.isatty()))
+    return True
 
 
 def _print(part: Part, lines: Iterable[str]) -> None:

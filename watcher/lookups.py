@@ -9,20 +9,29 @@ from http import HTTPStatus
 from provisioner.errors import SpecRefused
 from provisioner.review_app import Spec, parse
 from provisioner.settings import StackSettings
+from stacks import naming
 from stacks.inputs import Build, StackInputs
 from watcher import builds
+from watcher.build_log import BuildLogs, is_kept
 from watcher.builds import NOTHING_FOUND, Lookups, Wanted
 from watcher.cluster import SECRETS, ApiRefused, Cluster, section
 from watcher.database_lookups import look_up_database
 from watcher.decide import View
 from watcher.registry import Registry
+from watcher.turns import Turns
 
 MayRead = Callable[[View, Spec], bool]
 """Whether Secrets of its namespace may be read for a ReviewApp."""
 
 
 def look_up(
-    cluster: Cluster, view: View, settings: StackSettings, registry: Registry, may_read: MayRead | None = None
+    cluster: Cluster,
+    view: View,
+    settings: StackSettings,
+    registry: Registry,
+    may_read: MayRead | None = None,
+    turns: Turns | None = None,
+    logs: BuildLogs | None = None,
 ) -> Lookups:
     """Return what is to be known for the next step of a ReviewApp.
 
@@ -36,6 +45,8 @@ def look_up(
         settings: the installation's.
         registry: where images are.
         may_read: asked before Secrets are read; by default they may be.
+        turns: where a build that is to begin takes its turn, or hears where it has to wait.
+        logs: what gives the last lines of a build that failed.
 
     Raises:
         ApiRefused, ClusterUnreachable: a Secret could not be read.
@@ -58,12 +69,19 @@ def _look_up_build(
     cache = None
     if not wanted.is_known and not image:
         cache = _cache(wanted.build, view.previous, registry)
+    lines = None
+    if logs and not is_kept(view.review_app, wanted.build.job_name):
+        lines = logs.lines(builds.find_job(view.jobs, wanted.build.job_name), view.pods)
+    place = None
+    if turns and wanted.needs_turn and not image:
+        stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
+        place = turns.take(view.name, stack, wanted.build.job_name)
     if image or not wanted.lacks_secrets or (may_read and not may_read(view, spec)):
-        return Lookups(image, cache)
+        return Lookups(image, cache, place=place, lines=lines)
     namespace = spec.config.namespace
     held = {one.name: _data(cluster, namespace, one.name) for one in wanted.build.secrets if not one.data}
     missing = tuple(f"{namespace}/{name}" for name, data in held.items() if not data)
-    return Lookups(image, cache, {name: data for name, data in held.items() if data}, missing)
+    return Lookups(image, cache, {name: data for name, data in held.items() if data}, missing, place, lines)
 
 
 def _data(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from watcher.decide import Failure, View
 from watcher.informers import Informer
 from watcher.journal import Journal
 from watcher.places import TooManyApps, waiting
+from watcher.turns import Known
 
 _SYNC_SECONDS = 60.0
 
@@ -109,6 +110,17 @@ class Observation:
     def pods(self, stack: str) -> list[Object]:
         """Return all Pods of a stack, of builds and of the app."""
         return self._pods.labelled(stack)
+
+    def builds(self, journal: Journal) -> list[Known]:
+        """Return what is known of the build of each stack."""
+        found: list[Known] = []
+        for entry in journal.all():
+            review_app = self._review_apps.get(entry.review_app)
+            status = section(review_app or {}, "status")
+            is_going = review_app is None or "deletionTimestamp" in review_app["metadata"]
+            jobs = self._jobs.labelled(entry.inputs.stack)
+            found.append(Known(entry, jobs, status.get("buildStartedAt"), is_going))
+        return found
 
     def view(self, review_app: Object, journal: Journal, failure: Failure | None) -> View:
         """Return all that is known of a ReviewApp."""

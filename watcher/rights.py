@@ -27,7 +27,7 @@ _APPS: Final = (
     ("postgresql.cnpg.io", "clusters", _APPLIED),
     ("networking.k8s.io", "ingresses", _AND_WATCHED),
 )
-_BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED))
+_BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED), ("", "pods/log", ("get",)))
 _EVERYWHERE: Final = (
     (GROUP, "reviewapps", ("get", "list", "watch", "patch")),
     (GROUP, "reviewapps/status", ("patch",)),

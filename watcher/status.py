@@ -14,16 +14,31 @@ from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
 from stacks import database, route, workload
 from stacks.inputs import Build, StackInputs
-from watcher.builds import find_job
+from watcher.build_log import MARK, is_kept
+from watcher.builds import find_job, is_of
 from watcher.cluster import Object, entries, section
-from watcher.conditions import commit_pods, find_condition, is_retried, job_pods, job_state, trouble
+from watcher.conditions import Trouble, commit_pods, find_condition, is_retried, job_pods, job_state, trouble
 from watcher.databases import READY, database_state
 from watcher.decide import View
 
 _MESSAGE_LIMIT = 2_000
+# The API server takes 32768 characters; one condition has the lines of a log.
+_LOG_LIMIT = 16_000
 # Reasons that tell of the way things go; every other one is a warning.
 _EXPECTED = {
-    *("Accepted", "Available", "Building", "Built", "Deleting", "Paused", "Pausing", "Ready", "Starting", "Updating"),
+    *(
+        "Accepted",
+        "Available",
+        "Building",
+        "Built",
+        "Deleting",
+        "Paused",
+        "Pausing",
+        "Queued",
+        "Ready",
+        "Starting",
+        "Updating",
+    ),
     *("Copying", "DatabaseReady", "DatabaseStarting"),
 }
 _SILENT = {"NotAccepted", "NotBuilt", "WaitingForDatabase"}
@@ -64,6 +79,7 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
     findings = [_accepted(error), built, *_database(view, inputs), _available(view, inputs)]
     findings.append(_ready(view, findings, inputs, error, deleting))
     generation = view.review_app["metadata"].get("generation", 0)
+    was_queued = next((entry.reason for entry in old.conditions if entry.type == "Built"), None) == "Queued"
     same_build = build is not None and old.build_commit == build.commit and old.build_job_name == build.job_name
     return Status(
         app_status=_app_status(view, inputs, built, error),
@@ -72,10 +88,13 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
         else old.build_status,
         build_job_name=build.job_name if build else old.build_job_name,
         build_commit=build.commit if build else old.build_commit,
-        build_started_at=old.build_started_at if same_build or not build else int(now),
+        # The place in the queue is a pull request's: a push doesn't lose it.
+        build_started_at=old.build_started_at
+        if not build or (was_queued if built.reason == "Queued" else same_build and not was_queued)
+        else int(now),
         image=build.image if build else old.image,
         image_digest=inputs.workload.image.partition("@")[2] or None
-        if build and inputs and inputs.workload.replicas and _runs(inputs, build)
+        if build and inputs and is_of(inputs, build)
         else None,
         url=route.url(inputs) if inputs else None,
         stack=inputs.stack if inputs else None,
@@ -118,25 +137,43 @@ def _built(view: View, build: Build | None) -> _Finding:
     inputs = view.entry.inputs if view.entry else None
     job = find_job(view.jobs, build.job_name)
     state = job_state(job)
-    if state == "succeeded" or (inputs and inputs.workload.replicas and _runs(inputs, build)):
+    if state == "succeeded" or (inputs and is_of(inputs, build)):
         return _Finding("Built", "True", "Built", f"commit {commit} is built as {build.image}")
+    if build.waits or (job and section(job, "spec").get("suspend")):
+        return _Finding("Built", "Unknown", "Queued", f"commit {commit} waits for its turn: {_queue(view, build)}")
     found = trouble(job_pods(view.pods, build.job_name))
     if job is not None and state == "failed":
         failed = find_condition(job, "Failed") or {}
         reason = "BuildTimedOut" if failed.get("reason") == "DeadlineExceeded" else "BuildFailed"
-        detail = found.message if found else failed.get("message", "")
+        detail = _why(view, found) if found else _with_lines(view, failed.get("message", ""))
+        if view.lookups.lines is None and is_kept(view.review_app, build.job_name):
+            # The Pod may have gone since, and nothing else knows them.
+            return _Finding("Built", "False", reason, (find_condition(view.review_app, "Built") or {})["message"])
         return _Finding("Built", "False", reason, f"the build of commit {commit} failed: {detail}")
     if found and not found.has_ended:
         return _Finding("Built", "Unknown", found.reason, f"the build of commit {commit} waits: {found.message}")
     if found and is_retried(job):
-        return _Finding("Built", "Unknown", "Retrying", f"the build of commit {commit} is tried again: {found.message}")
+        return _Finding(
+            "Built", "Unknown", "Retrying", f"the build of commit {commit} is tried again: {_why(view, found)}"
+        )
     verb = "is being" if job else "is going to be"
     return _Finding("Built", "Unknown", "Building", f"commit {commit} {verb} built by Job {build.job_name}")
 
 
-def _runs(inputs: StackInputs, build: Build) -> bool:
-    """Whether what is deployed came out of this build."""
-    return (inputs.workload.commit, inputs.workload.built_as) == (build.commit, build.image)
+def _why(view: View, found: Trouble) -> str:
+    """Say why a build's Pod failed, with the lines of its log that may be shown: the kubelet's may hold secrets."""
+    return _with_lines(view, found.message.partition(MARK)[0] if found.has_ended else found.message)
+
+
+def _with_lines(view: View, text: str) -> str:
+    return f"{text}{MARK}{view.lookups.lines}" if view.lookups.lines else text
+
+
+def _queue(view: View, build: Build) -> str:
+    """Say where a build that waits stands."""
+    if build.waits:
+        return view.lookups.place or "it is about to begin"
+    return f"its Job {build.job_name} is in Kueue's queue {build.queue}" if build.queue else "its Job is suspended"
 
 
 def _paused(view: View, kind: Literal["Available", "Ready"]) -> _Finding:
@@ -249,9 +286,10 @@ def _condition(finding: _Finding, old: Status, generation: int, now: float) -> C
     else:
         since = datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = finding.message
-    if len(message) > _MESSAGE_LIMIT:
+    limit = _LOG_LIMIT if finding.type == "Built" else _MESSAGE_LIMIT
+    if len(message) > limit:
         # The end of a log is what tells.
-        message = f"{message[:200]} […] {message[-(_MESSAGE_LIMIT - 210) :]}"
+        message = f"{message[:200]} […] {message[-(limit - 210) :]}"
     return Condition(
         type=finding.type,
         status=finding.status,

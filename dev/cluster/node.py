@@ -96,10 +96,12 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
 
 
 def kubelet(programs: Path) -> Part:
-    """The kubelet, with the seccomp profile that builds name."""
+    """The kubelet, with the seccomp profiles that builds name."""
     profile = layout.KUBELET / "seccomp" / seccomp.PROFILE
     profile.parent.mkdir(parents=True, exist_ok=True)
     profile.write_text(seccomp.text())
+    # Read when a container starts, so that the kubelet need not be started anew for it.
+    (layout.KUBELET / "seccomp" / seccomp.BUILDAH_PROFILE).write_text(seccomp.text("chroot"))
     # Nothing outside of the cluster can be reached, so Pods have no other name server.
     resolver = _write("resolv.conf", "")
     content = {

@@ -1,4 +1,4 @@
-"""The seccomp profile for rootless BuildKit: Moby's default, and the calls that make containers in a container.
+"""The seccomp profiles for rootless builders: Moby's default, and the calls that make containers in a container.
 
 Writes what runtimes read (the OCI form): Moby's file also has rules that hold for some architectures or
 capabilities only, which are decided here.
@@ -14,6 +14,9 @@ from dev.toolchain.modules import module_folder
 
 PROFILE = "profiles/rootless-buildkit.json"
 """As a Pod names it in `seccompProfile.localhostProfile`."""
+
+BUILDAH_PROFILE = "profiles/rootless-buildah.json"
+"""The same for Buildah, whose steps run below a chroot."""
 
 _MOBY = "github.com/moby/profiles/seccomp@v0.3.0"
 
@@ -41,28 +44,30 @@ NESTED_CONTAINERS = (
 _NAMES = {"x86_64": ("amd64", "SCMP_ARCH_X86_64"), "aarch64": ("arm64", "SCMP_ARCH_AARCH64")}
 
 
-def text() -> str:
-    """The profile for this machine, as JSON."""
+def text(*further: str) -> str:
+    """The profile for this machine, as JSON; with further system calls allowed."""
     moby = json.loads((module_folder(_MOBY) / "default.json").read_text())
-    return json.dumps(profile(moby, platform.machine()), indent=1)
+    return json.dumps(profile(moby, platform.machine(), *further), indent=1)
 
 
-def profile(moby: dict[str, Any], machine: str) -> dict[str, Any]:
+def profile(moby: dict[str, Any], machine: str, *further: str) -> dict[str, Any]:
     """Derive the profile from Moby's.
 
     Args:
         moby: the parsed `default.json` of Moby's profiles.
         machine: as `uname -m` says.
+        further: system calls to allow beside those that containers in a container need.
     """
+    allowed = (*NESTED_CONTAINERS, *further)
     architecture, seccomp_architecture = _NAMES[machine]
     architectures = next(row for row in moby["archMap"] if row["architecture"] == seccomp_architecture)
     rules: list[dict[str, Any]] = []
     for rule in moby["syscalls"]:
-        names = [name for name in rule["names"] if name not in NESTED_CONTAINERS]
+        names = [name for name in rule["names"] if name not in allowed]
         if names and _holds(rule, architecture):
             kept = {key: rule[key] for key in ("action", "errnoRet", "args") if key in rule}
             rules.append({"names": names, **kept})
-    rules.append({"names": list(NESTED_CONTAINERS), "action": "SCMP_ACT_ALLOW"})
+    rules.append({"names": list(allowed), "action": "SCMP_ACT_ALLOW"})
     return {
         "defaultAction": moby["defaultAction"],
         "defaultErrnoRet": moby["defaultErrnoRet"],

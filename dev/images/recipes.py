@@ -100,6 +100,37 @@ def buildkit() -> Image:
     )
 
 
+def buildah() -> Image:
+    """Buildah for user 1000, laid out as upstream's `quay.io/buildah/stable` is as far as our Job needs it.
+
+    For `newuidmap` see `buildkit`. Where a Pod has a user namespace of its own, the same image runs as its root.
+    """
+
+    def fill(tree: Tree) -> None:
+        add_program(tree, Path("/usr/bin/buildah"))
+        add_program(tree, Path("/usr/bin/newuidmap"), capability=_CAP_SETUID)
+        add_program(tree, Path("/usr/bin/newgidmap"), capability=_CAP_SETGID)
+        for name in ("/etc/containers/policy.json", "/etc/containers/registries.conf"):
+            tree.file(name, Path(name))
+        for name in ("containers.conf", "seccomp.json"):
+            tree.file(f"usr/share/containers/{name}", Path("/usr/share/containers") / name)
+        for name in ("etc/subuid", "etc/subgid"):
+            tree.file(name, b"user:100000:65536\nroot:1:65535\n")
+
+    packages = versions(
+        "buildah", "golang-github-containers-common", "golang-github-containers-image", "uidmap", "libc6"
+    )
+    version = packages[0].partition("=")[2].partition("+")[0]
+    return Image(
+        "buildah",
+        version,
+        (_busybox(), Layer("buildah", packages, fill)),
+        command=("buildah", "--version"),
+        environment=("HOME=/home/user", "USER=user", "BUILDAH_ISOLATION=chroot"),
+        user=f"{USER}:{USER}",
+    )
+
+
 def unpack() -> Image:
     """Python with the project's `builder` package: fetches and unpacks the source of a build."""
     return Image(
@@ -159,7 +190,7 @@ def node_images() -> tuple[Image, ...]:
 
 def published_images() -> tuple[Image, ...]:
     """Images that review apps are built with, for any cluster's registry."""
-    return (busybox(), buildkit(), crane(), postgres(), unpack())
+    return (busybox(), buildkit(), buildah(), crane(), postgres(), unpack())
 
 
 @functools.cache

@@ -137,6 +137,49 @@ VARIANTS: dict[str, Variant] = {
         config={"database": {"backend": "cloudnative-pg", "version": "17.2", "storageSize": "2Gi", "reset": "2"}},
         options=("--built",),
     ),
+    "buildah": Variant(
+        config={
+            "build": {
+                "builder": "buildah",
+                "dockerfile": "docker/app.Dockerfile",
+                "context": "app",
+                "target": "production",
+                "args": [{"name": "REFERENCE", "value": "$(PATH) a,b"}],
+                "platform": "linux/arm64",
+                "secrets": ["npm"],
+            }
+        },
+        settings={
+            "app_builders": "buildah",
+            "registry": "10.0.0.1:5000",
+            "registry_insecure": True,
+            "buildah_seccomp_profile": "profiles/buildah.json",
+            "push_secret_name": "push",
+        },
+    ),
+    "buildah-in-a-user-namespace": Variant(
+        settings={"builder": "buildah", "buildah_user_namespace": True, "push_secret_name": "push"}
+    ),
+    "kaniko": Variant(
+        spec={"tarballUrl": "s3://tarballs/acme/shop.tar.gz"},
+        config={"build": {"target": "production", "args": [{"name": "VERSION", "value": 2}]}},
+        settings={
+            "builder": "kaniko",
+            "push_secret_name": "kaniko-docker",
+            "tarball_secret_name": "kaniko-aws",
+        },
+    ),
+    "no-network-and-other-bounds": Variant(
+        settings={
+            "builder_network": "none",
+            "build_cpu_request": "1",
+            "build_cpu_limit": "2",
+            "build_memory_request": "1Gi",
+            "build_memory_limit": "2Gi",
+            "build_priority_class": "preemptible",
+        }
+    ),
+    "queue-of-kueue": Variant(settings={"kueue_queue": "builds"}),
     "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
     "other-limits-and-images": Variant(
         settings={

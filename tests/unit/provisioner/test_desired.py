@@ -231,6 +231,7 @@ def test_the_build_takes_the_installations_settings() -> None:
             "secrets",
             "cache_from",
             "cache_to",
+            *("builder", "network", "user_namespace", "resources", "priority_class", "queue", "waits"),
         }
     ) == {
         "namespace": "reviewapp-builds",

@@ -25,6 +25,7 @@ from tests.unit.watcher.views import (
     review_app,
     spec,
 )
+from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.decide import View
 from watcher.status import changes, status
 
@@ -187,14 +188,59 @@ def test_a_failed_build_says_which_container_and_its_last_lines() -> None:
         review_app(),
         entry=entry("applied", inputs()),
         jobs=[job(condition="Failed", reason="BackoffLimitExceeded")],
-        pods=[build_pod(FIRST, ended(1, "RUN make\nno rule to make target"))],
+        pods=[build_pod(FIRST, ended(1, "RUN make\nthe secret"))],
+        lookups=Lookups(lines="RUN make\nno rule to make target"),
     )
     found = status(view, NOW)
     assert (found.app_status, found.build_status) == ("error", "error")
     assert said(found)["Built"] == ("False", "BuildFailed")
     assert "container build ended with exit code 1" in condition(found, "Built").message
     assert "no rule to make target" in condition(found, "Built").message
+    # What the kubelet kept of the log is not masked.
+    assert "the secret" not in condition(found, "Built").message
     assert condition(found, "Ready").message == condition(found, "Built").message
+
+
+def test_the_lines_of_a_failed_build_outlive_its_pod() -> None:
+    item = review_app()
+    failed = View(item, entry=entry("applied", inputs()), jobs=[job(condition="Failed")])
+    failed = dataclasses.replace(failed, pods=[build_pod(FIRST, ended(1, ""))], lookups=Lookups(lines="the reason"))
+    item["status"] = status(failed, NOW).model_dump(mode="json", by_alias=True)
+    found = status(dataclasses.replace(failed, pods=[], lookups=NOTHING_FOUND), NOW)
+    assert condition(found, "Built").message == condition(status(failed, NOW), "Built").message
+    # Those of another commit are its own.
+    again = entry("applied", inputs(commitHash=SECOND))
+    found = status(View(item, entry=again, jobs=[job(SECOND, condition="Failed")]), NOW)
+    assert "the reason" not in condition(found, "Built").message
+
+
+def test_a_build_that_waits_says_where_and_keeps_its_time() -> None:
+    item = review_app()
+    queued = inputs()
+    assert queued.build
+    waits = queued.model_copy(update={"build": queued.build.model_copy(update={"waits": True})})
+    view = View(item, entry=entry("applied", waits), lookups=Lookups(place="2 of 3 in the queue"))
+    found = status(view, NOW)
+    assert said(found)["Built"] == ("Unknown", "Queued")
+    assert condition(found, "Built").message == "commit aaaaaaaaaaaa waits for its turn: 2 of 3 in the queue"
+    assert (found.app_status, found.build_status, found.build_started_at) == ("building", "building", NOW)
+    item["status"] = found.model_dump(mode="json", by_alias=True)
+    # A push while it waits does not lose the place.
+    pushed = inputs(commitHash=SECOND)
+    assert pushed.build
+    pushed = pushed.model_copy(update={"build": pushed.build.model_copy(update={"waits": True})})
+    assert status(View(item, entry=entry("applied", pushed)), NOW + 60).build_started_at == NOW
+    # It starts when it is let go.
+    let_go = status(View(item, entry=entry("applied", queued), jobs=[job()]), NOW + 90)
+    assert (said(let_go)["Built"], let_go.build_started_at) == (("Unknown", "Building"), NOW + 90)
+
+
+def test_a_job_that_kueue_holds_back_is_queued() -> None:
+    declared = inputs(settings=SETTINGS.model_copy(update={"kueue_queue": "builds"}))
+    held = job() | {"spec": {"suspend": True}}
+    found = status(View(review_app(), entry=entry("applied", declared), jobs=[held]), NOW)
+    assert said(found)["Built"] == ("Unknown", "Queued")
+    assert condition(found, "Built").message.endswith("is in Kueue's queue builds")
 
 
 def test_a_build_that_took_too_long() -> None:
@@ -329,11 +375,13 @@ def test_a_deletion_is_one_event_whatever_ends_first() -> None:
 
 
 def test_a_long_message_keeps_its_end() -> None:
-    pod = build_pod(FIRST, ended(1, "x" * 5_000 + "the end"))
+    pod = build_pod(FIRST, ended(1, ""))
     view = View(review_app(), entry=entry("applied", inputs()), jobs=[job(condition="Failed")], pods=[pod])
-    message = condition(status(view, NOW), "Built").message
-    assert len(message) <= 2_000
-    assert message.endswith("the end")
+    view = dataclasses.replace(view, lookups=Lookups(lines="x" * 50_000 + "the end"))
+    for kind, most in (("Built", 16_000), ("Ready", 2_000)):
+        message = condition(status(view, NOW), kind).message
+        assert most - 100 < len(message) <= most
+        assert message.endswith("the end")
 
 
 def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
