@@ -11,7 +11,7 @@ import dataclasses
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from stacks.inputs import Build
 from watcher.builds import find_job, is_of
@@ -52,22 +52,27 @@ class Known:
     is_going: bool
 
 
-def order(waiting: Iterable[Waiting], running: Iterable[str]) -> list[Waiting]:
+def order(
+    waiting: Iterable[Waiting], running: Iterable[str], begun: Mapping[str, float] | None = None
+) -> list[Waiting]:
     """Return the builds in the order in which they get a turn: repositories one after the other.
 
-    One comes before another whose repository has more builds that run or are before it; among equals, the one that has
-    waited longer.
+    One comes before another whose repository has more builds that run or are before it; among equals, the one whose
+    repository's last build began longer ago, then the one that has waited longer.
 
     Args:
         waiting: the builds that wait.
         running: the repository of each build that runs.
+        begun: Unix time at which a repository's last build began, where it has had one.
     """
     before = Counter(running)
-    ranked: list[tuple[int, float, str, Waiting]] = []
+    last = begun or {}
+    ranked: list[tuple[int, float, float, str, Waiting]] = []
     for one in sorted(waiting, key=lambda one: (one.since, one.review_app)):
-        ranked.append((before[one.repository], one.since, one.review_app, one))
+        since = last.get(one.repository, -math.inf)
+        ranked.append((before[one.repository], since, one.since, one.review_app, one))
         before[one.repository] += 1
-    return [one for *_, one in sorted(ranked, key=lambda row: row[:3])]
+    return [one for *_, one in sorted(ranked, key=lambda row: row[:4])]
 
 
 def repository_of(stack: str) -> str:
@@ -98,10 +103,10 @@ class Turns:
         if self._limit is None:
             return None
         with self._lock:
-            running, waiting = self._gather(besides=review_app)
+            running, waiting, begun = self._gather(besides=review_app)
             since = next((one.since for one in waiting if one.review_app == review_app), math.inf)
             me = Waiting(review_app, repository_of(stack), since)
-            queue = order([*(one for one in waiting if one.review_app != review_app), me], running.values())
+            queue = order([*(one for one in waiting if one.review_app != review_app), me], running.values(), begun)
             position = queue.index(me)
             if position < self._limit - len(running):
                 self._let_go[review_app] = job
@@ -133,13 +138,14 @@ class Turns:
         with self._lock:
             if self._limit is None or not self._told:
                 return []
-            running, waiting = self._gather()
+            running, waiting, begun = self._gather()
             free = self._limit - len(running)
-            queue = [one.review_app for one in order(waiting, running.values())]
+            queue = [one.review_app for one in order(waiting, running.values(), begun)]
             return [name for place, name in enumerate(queue) if place < free or self._told.get(name) != place]
 
-    def _gather(self, besides: str | None = None) -> tuple[dict[str, str], list[Waiting]]:
-        """Return the repository of each build that runs, by ReviewApp, but for one; and the builds that wait."""
+    def _gather(self, besides: str | None = None) -> tuple[dict[str, str], list[Waiting], dict[str, float]]:
+        """Return what runs and what waits, but for one ReviewApp, and when each repository's last build began."""
+        begun: dict[str, float] = {}
         running: dict[str, str] = {}
         waiting: list[Waiting] = []
         known: Collection[Known] = list(self._look())
@@ -151,12 +157,14 @@ class Turns:
             elif build.waits:
                 if name not in self._stuck or name == besides:
                     waiting.append(Waiting(name, repository, math.inf if one.since is None else one.since))
-            elif name != besides and self._runs(one, build):
-                running[name] = repository
+            else:
+                begun[repository] = max(begun.get(repository, -math.inf), one.since or 0)
+                if name != besides and self._runs(one, build):
+                    running[name] = repository
         for name in self._let_go:
             if name != besides:
                 running.setdefault(name, self._repositories[name])
-        return running, [one for one in waiting if one.review_app not in running]
+        return running, [one for one in waiting if one.review_app not in running], begun
 
     def _runs(self, one: Known, build: Build) -> bool:
         """Whether a build that was let go still runs, or is on its way to.

@@ -31,6 +31,11 @@ def test_one_that_has_builds_running_comes_later() -> None:
     assert names(order([waiting("a", "o.a", 0), waiting("b", "o.b", 9)], ["o.a", "o.b"])) == "a b"
 
 
+def test_the_one_served_last_comes_last_among_equals() -> None:
+    found = [waiting("a", "o.a", 0), waiting("b", "o.b", 9), waiting("c", "o.c", 10)]
+    assert names(order(found, [], {"o.a": 5, "o.b": 3})) == "c b a"
+
+
 def test_among_equals_the_longest_waiting_comes_first_and_the_order_is_one() -> None:
     found = [waiting("b", "o.b", 1), waiting("a", "o.a", 1), waiting("c", "o.c", 0)]
     for seed in range(20):
