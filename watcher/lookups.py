@@ -58,7 +58,13 @@ def look_up(
         return NOTHING_FOUND
     operators, password = look_up_database(cluster, view, spec)
     found = _look_up_build(cluster, view, spec, wanted, registry, may_read)
-    return dataclasses.replace(found, operators=operators, password=password)
+    name = wanted.build.job_name
+    lines = place = None
+    if logs and not is_kept(view.review_app, name):
+        lines = logs.lines(builds.find_job(view.jobs, name), view.pods)
+    if turns and wanted.needs_turn and not found.image:
+        place = turns.take(view.name, naming.stack_name(spec.repo_owner, spec.repo, spec.pr), name)
+    return dataclasses.replace(found, operators=operators, password=password, place=place, lines=lines)
 
 
 def _look_up_build(
@@ -69,19 +75,12 @@ def _look_up_build(
     cache = None
     if not wanted.is_known and not image:
         cache = _cache(wanted.build, view.previous, registry)
-    lines = None
-    if logs and not is_kept(view.review_app, wanted.build.job_name):
-        lines = logs.lines(builds.find_job(view.jobs, wanted.build.job_name), view.pods)
-    place = None
-    if turns and wanted.needs_turn and not image:
-        stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
-        place = turns.take(view.name, stack, wanted.build.job_name)
     if image or not wanted.lacks_secrets or (may_read and not may_read(view, spec)):
-        return Lookups(image, cache, place=place, lines=lines)
+        return Lookups(image, cache)
     namespace = spec.config.namespace
     held = {one.name: _data(cluster, namespace, one.name) for one in wanted.build.secrets if not one.data}
     missing = tuple(f"{namespace}/{name}" for name, data in held.items() if not data)
-    return Lookups(image, cache, {name: data for name, data in held.items() if data}, missing, place, lines)
+    return Lookups(image, cache, {name: data for name, data in held.items() if data}, missing)
 
 
 def _data(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
