@@ -56,8 +56,9 @@ def verbs(role: str, group: str, resource: str) -> set[str]:
 def test_kustomize_takes_every_file() -> None:
     kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
     (settings,) = kustomization["configMapGenerator"]
-    # The certificate's right is for whoever has one, and names its namespace.
-    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml", "certificate.yaml"]
+    # The certificate's right is for whoever has one, and names its namespace; the network of builds names ranges.
+    for_some = ("certificate.yaml", "build-network.yaml")
+    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml", *for_some]
     assert sorted(listed) == sorted(path.name for path in DEPLOY.iterdir())
 
 
