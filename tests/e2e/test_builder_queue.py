@@ -12,7 +12,7 @@ from tests.e2e.conftest import Repository
 from tests.e2e.pull_request import BUILDS, PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
-from watcher.cluster import JOBS, REVIEW_APPS, Cluster, Object
+from watcher.cluster import JOBS, PODS, REVIEW_APPS, Cluster, Object
 from watcher.conditions import job_state
 
 pytestmark = pytest.mark.cluster
@@ -83,11 +83,12 @@ def test_one_at_a_time_in_a_fair_order(
     assert (third.app, f"3 of 3 {tail}") in messages
     assert (third.app, f"1 of 1 {tail}") in messages
 
-    # What failed says why, also when its Job and its Pod are gone.
+    # What failed says why, also when its Pod is gone.
     said = third.condition("Built")["message"]
     assert "its last lines:\n" in said
     assert "the reason is here" in said
-    cluster.delete(JOBS, BUILDS, third.status()["buildJobName"])
+    for pod in third.build_pods():
+        cluster.delete(PODS, BUILDS, pod["metadata"]["name"])
     until(lambda: not third.build_pods(), "the Pod is gone")
     metadata = {"annotations": {"example.com/look": "again"}}
     cluster.patch(REVIEW_APPS, None, third.name, {"metadata": metadata})
