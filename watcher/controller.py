@@ -37,7 +37,7 @@ from watcher.build_log import BuildLogs
 from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.events import record
-from watcher.journal import Entry, Journal, Phase, StackHeld
+from watcher.journal import Entry, HostHeld, Journal, Phase, StackHeld
 from watcher.lookups import look_up
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS, FAILURES
 from watcher.observation import Observation
@@ -231,6 +231,8 @@ class Controller:
             raise
         except StackHeld as held:
             return decisions.refuse_second(view, held.holder)
+        except HostHeld as held:
+            return decisions.refuse_host(view, held.holder)
         except ReviewAppError as error:
             delay = self._queue.retry(name)
             self._failures[name] = Failure(action.inputs.digest(), error, time.time() + delay)
@@ -327,15 +329,16 @@ class Controller:
         self._queue.forget(name)
 
     def _forget(self, name: str, stack: str | None) -> None:
-        """Forget a stack of which nothing is left, and look at the ReviewApps that wait for it to be free."""
+        """Forget a stack of which nothing is left; look at the ReviewApps that wait for it, or its host, to be free."""
         self._failures.pop(name, None)
+        waiting = set(self._observation.asking_for(stack) if stack else ())
         entry = self._journal.get(name)
         if entry:
             self._journal.remove(name)
+            waiting |= set(self._observation.asking_for_host(entry.inputs.name))
         self._bindings.release(name, self._in_use(), entry.namespaces if entry else ())
-        for other in self._observation.asking_for(stack) if stack else ():
-            if other != name:
-                self._queue.add(other)
+        for other in waiting - {name}:
+            self._queue.add(other)
 
     def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
         ENGINE_SECONDS.labels(operation).observe(result.seconds)

@@ -53,6 +53,7 @@ class View:
         review_app: the object itself.
         entry: the journal's last word on its stack.
         holder: the ReviewApp that has the stack this one asks for, if any.
+        host_holder: the ReviewApp that has the host this one asks for, if any.
         jobs: the build Jobs that carry the stack's label.
         deployment: the stack's Deployment.
         pods: all Pods that carry the stack's label, of builds and of the app.
@@ -67,6 +68,7 @@ class View:
     review_app: Object
     entry: Entry | None = None
     holder: str | None = None
+    host_holder: str | None = None
     jobs: Sequence[Object] = ()
     deployment: Object | None = None
     pods: Sequence[Object] = ()
@@ -219,6 +221,8 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
     """
     if view.holder not in {None, view.name}:
         raise refuse_second(view, view.holder)
+    if view.host_holder not in {None, view.name}:
+        raise refuse_host(view, view.host_holder)
     previous = view.previous
     wanted = builds.wanted(view.review_app, spec, settings, previous, view.jobs, view.pods)
     build = builds.with_lookups(wanted, view.lookups)
@@ -258,6 +262,14 @@ def refuse_second(view: View, holder: str | None) -> SpecRefused:
     return SpecRefused([Refusal("spec.pr", pull_request, f"has the ReviewApp {holder} already: delete one of the two")])
 
 
+def refuse_host(view: View, holder: str | None) -> SpecRefused:
+    """Return why a ReviewApp can't have the host that it asks for: `holder`, of another repository, has it."""
+    spec = view.review_app["spec"]
+    host = naming.app_name(spec["repo"], spec["pr"])
+    remedy = f"has a host {host}.… that the ReviewApp {holder} has already: delete that one, or rename the repository"
+    return SpecRefused([Refusal("spec.repo", f"{spec['repoOwner']}/{spec['repo']}#{spec['pr']}", remedy)])
+
+
 def _destroy(view: View, settings: Settings) -> Destroy:
     if view.entry:
         return decide_orphan(view.entry, view.failure)
@@ -267,6 +279,6 @@ def _destroy(view: View, settings: Settings) -> Destroy:
         inputs = stack_inputs(spec, settings, previous=None, built=False, tls=None)
     except SpecRefused:
         return Destroy(None, None, engine_done=True, namespaces=())
-    if view.holder not in {None, view.name}:
+    if view.holder not in {None, view.name} or view.host_holder not in {None, view.name}:
         return Destroy(None, None, engine_done=True, namespaces=())
     return Destroy(inputs.stack, None, engine_done=False, namespaces=(inputs.namespace, settings.build_namespace))

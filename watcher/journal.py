@@ -60,21 +60,36 @@ class StackHeld(ReviewAppError):
         super().__init__(f"stack {stack} is that of ReviewApp {holder}: delete one of the two")
 
 
+class HostHeld(ReviewAppError):
+    """A ReviewApp can't have an entry for an app whose name, and so whose host, the ReviewApp `holder` has."""
+
+    reason = "HostHeld"
+
+    def __init__(self, app: str, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"the host of {app} is that of ReviewApp {holder}: delete one of the two")
+
+
 class Journal:
-    """All entries, in memory and in the cluster. A stack is one ReviewApp's at a time: that of its first entry."""
+    """All entries, in memory and in the cluster.
+
+    A stack, and an app's name with the host that it is part of, are one ReviewApp's at a time: that of its first entry.
+    """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
         self._holders: dict[str, str] = {}
+        self._host_holders: dict[str, str] = {}
         self._stored: set[str] = set()
         self._lock = threading.Lock()
 
     def load(self) -> None:
         """Read all entries from the cluster; to be called once, before any other method."""
         secrets, _ = self._cluster.list(SECRETS, self._namespace, label_selector=_LABEL)
-        for secret in secrets:
+        # Oldest first: where two have one host from a time when that could be, it is the first one's.
+        for secret in sorted(secrets, key=lambda secret: secret["metadata"].get("creationTimestamp", "")):
             self._stored.add(secret["metadata"]["name"])
             try:
                 entry = _entry(secret)
@@ -84,6 +99,7 @@ class Journal:
                 continue
             self._entries[entry.review_app] = entry
             self._holders.setdefault(entry.inputs.stack, entry.review_app)
+            self._host_holders.setdefault(entry.inputs.name, entry.review_app)
 
     def get(self, review_app: str) -> Entry | None:
         """Return the entry of a ReviewApp."""
@@ -100,19 +116,23 @@ class Journal:
         with self._lock:
             return self._holders.get(stack)
 
+    def host_holder(self, app: str) -> str | None:
+        """Return the name of the ReviewApp that has the app of this name, and so its host."""
+        with self._lock:
+            return self._host_holders.get(app)
+
     def write(self, entry: Entry) -> None:
         """Keep an entry, in the cluster first.
 
         Raises:
             StackHeld: the stack is another ReviewApp's.
+            HostHeld: the app's name, and so its host, is another ReviewApp's.
             ApiRefused, ClusterUnreachable: it could not be written; nothing is remembered then.
         """
-        stack = entry.inputs.stack
+        stack, app = entry.inputs.stack, entry.inputs.name
         # Two ReviewApps can ask for one stack at the same time: the first here gets it, before anything is written.
         with self._lock:
-            holder = self._holders.setdefault(stack, entry.review_app)
-        if holder != entry.review_app:
-            raise StackHeld(stack, holder)
+            self._take(stack, app, entry.review_app)
         secret = _secret(entry, self._namespace)
         try:
             self._store(secret)
@@ -120,6 +140,7 @@ class Journal:
             with self._lock:
                 if entry.review_app not in self._entries:
                     del self._holders[stack]
+                    del self._host_holders[app]
             raise
         with self._lock:
             self._stored.add(secret["metadata"]["name"])
@@ -134,6 +155,21 @@ class Journal:
             entry = self._entries.pop(review_app, None)
             if entry and self._holders.get(entry.inputs.stack) == review_app:
                 del self._holders[entry.inputs.stack]
+            if entry and self._host_holders.get(entry.inputs.name) == review_app:
+                del self._host_holders[entry.inputs.name]
+
+    def _take(self, stack: str, app: str, review_app: str) -> None:
+        known = self._entries.get(review_app)
+        if known and (known.inputs.stack, known.inputs.name) == (stack, app):
+            # It may be the second of a host from a time when that could be: it must still be destroyed.
+            self._holders.setdefault(stack, review_app)
+            self._host_holders.setdefault(app, review_app)
+            return
+        if (holder := self._holders.get(stack, review_app)) != review_app:
+            raise StackHeld(stack, holder)
+        if (holder := self._host_holders.get(app, review_app)) != review_app:
+            raise HostHeld(app, holder)
+        self._holders[stack] = self._host_holders[app] = review_app
 
     def _store(self, secret: Object) -> None:
         replace, create = self._cluster.replace, self._cluster.create

@@ -103,6 +103,10 @@ class Observation:
         """Return the names of the ReviewApps that ask for this stack; but for one of them, in vain."""
         return [item["metadata"]["name"] for item in self._review_apps.all() if asked_stack(item) == stack]
 
+    def asking_for_host(self, app: str) -> list[str]:
+        """Return the names of the ReviewApps that ask for the host of the app of this name."""
+        return [item["metadata"]["name"] for item in self._review_apps.all() if asked_app(item) == app]
+
     def remember(self, review_app: Object) -> None:
         """Take in what a write of ours answered, so that the next look sees it."""
         self._review_apps.remember(review_app)
@@ -133,6 +137,7 @@ class Observation:
             review_app=review_app,
             entry=entry,
             holder=journal.holder(stack) if stack else None,
+            host_holder=journal.host_holder(app) if (app := asked_app(review_app)) else None,
             jobs=self._jobs.labelled(parts) if parts else [],
             deployment=deployments[0] if deployments else None,
             pods=self._pods.labelled(parts) if parts else [],
@@ -183,6 +188,13 @@ def asked_stack(review_app: Object) -> str | None:
     if owner and repository and pull_request:
         return naming.stack_name(owner, repository, pull_request)
     return None
+
+
+def asked_app(review_app: Object) -> str | None:
+    """Return the name of the app that a ReviewApp asks for, where its spec names one at all."""
+    spec = section(review_app, "spec")
+    repository, pull_request = spec.get("repo"), spec.get("pr")
+    return naming.app_name(repository, pull_request) if repository and pull_request else None
 
 
 def asked_namespace(review_app: Object) -> str | None:

@@ -25,7 +25,7 @@ from watcher.cluster import JOBS, NAMESPACES, PODS, REVIEW_APPS, SECRETS, ApiRef
 from watcher.decide import View, wanted
 from watcher.journal import Entry, Journal
 from watcher.lookups import look_up
-from watcher.observation import asked_stack
+from watcher.observation import asked_app, asked_stack
 from watcher.preconditions import (
     name_of,
     namespaces,
@@ -121,6 +121,7 @@ def _view(cluster: Cluster, settings: Settings, review_app: Object) -> View:
         review_app=review_app,
         entry=journal.get(review_app["metadata"]["name"]),
         holder=journal.holder(stack) if stack else None,
+        host_holder=journal.host_holder(app) if (app := asked_app(review_app)) else None,
         jobs=jobs,
         pods=pods,
         tls=_tls(cluster, settings.tls_secret),

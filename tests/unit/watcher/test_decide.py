@@ -336,6 +336,19 @@ def test_a_pull_request_has_one_review_app() -> None:
     assert "another" in str(action.error)
 
 
+def test_a_host_has_one_review_app() -> None:
+    action = next_of(review_app(), host_holder="other-shop-42")
+    assert isinstance(action, Refuse)
+    assert "spec.repo: acme/shop#42 has a host shop-42.… that the ReviewApp other-shop-42 has already" in str(
+        action.error
+    )
+
+
+def test_a_delete_of_the_second_of_a_host_runs_no_engine() -> None:
+    action = next_of(review_app(deleting=True), host_holder="other-shop-42")
+    assert action == Destroy(None, None, engine_done=True, namespaces=())
+
+
 def test_another_pull_request_under_the_same_name_destroys_the_old_stack_first() -> None:
     action = next_of(review_app(pr="43"), entry=entry("applied", inputs(built=True)))
     assert isinstance(action, Destroy)

@@ -11,7 +11,7 @@ from kubernetes.client import Configuration
 from provisioner.errors import ClusterUnreachable
 from tests.unit.watcher.views import SECOND, entry, inputs
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
-from watcher.journal import Journal, StackHeld
+from watcher.journal import HostHeld, Journal, StackHeld
 
 STACK = "acme.shop.42"
 
@@ -85,6 +85,40 @@ def test_a_stack_is_that_of_its_first_review_app_until_it_is_forgotten() -> None
     journal.remove("acme-shop-42")
     journal.write(second)
     assert journal.holder(STACK) == "second"
+
+
+OTHERS: dict[str, Any] = {"repoOwner": "other"}
+
+
+def test_a_host_is_that_of_its_first_review_app_in_whatever_namespace() -> None:
+    journal = Journal(Secrets(), "system")
+    journal.write(entry("applied", inputs()))
+    second = dataclasses.replace(entry("applying", inputs(**OTHERS)), review_app="other-shop-42")
+    with pytest.raises(HostHeld) as held:
+        journal.write(second)
+    assert held.value.holder == journal.host_holder("shop-42") == "acme-shop-42"
+    assert journal.holder(second.inputs.stack) is None
+    journal.remove("acme-shop-42")
+    journal.write(second)
+    assert journal.host_holder("shop-42") == "other-shop-42"
+
+
+def test_of_two_with_one_host_from_earlier_the_older_has_it_and_both_can_be_destroyed() -> None:
+    secrets, others = Secrets(), Secrets()
+    younger = dataclasses.replace(entry("applied", inputs(**OTHERS)), review_app="aaa")
+    Journal(others, "system").write(younger)
+    Journal(secrets, "system").write(entry("applied", inputs()))
+    secrets.items |= others.items
+    for secret in secrets.items.values():
+        is_younger = secret["metadata"]["name"].endswith("aaa")
+        secret["metadata"]["creationTimestamp"] = f"2026-01-0{2 if is_younger else 1}T00:00:00Z"
+    secrets.items = dict(sorted(secrets.items.items()))
+    journal = Journal(secrets, "system")
+    journal.load()
+    assert journal.host_holder("shop-42") == "acme-shop-42"
+    journal.write(dataclasses.replace(younger, phase="destroying"))
+    journal.remove("aaa")
+    assert journal.host_holder("shop-42") == "acme-shop-42"
 
 
 def test_a_write_that_failed_holds_nothing() -> None:
