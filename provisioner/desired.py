@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from provisioner import build_options
 from provisioner.builders import builder_fields
+from provisioner.confinement import confinement, network
 from provisioner.databases import Known, settle, wanted_database
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
 from stacks import naming
-from stacks.inputs import TLS, Build, BuildOptions, BuildSecret, Migrate, Route, SourceLimits, StackInputs, Workload
+from stacks.inputs import (
+    TLS,
+    Build,
+    BuildOptions,
+    BuildSecret,
+    Confinement,
+    Migrate,
+    Route,
+    SourceLimits,
+    StackInputs,
+    Workload,
+)
 from stacks.route import url
 
 
@@ -47,24 +59,33 @@ def stack_inputs(
     name = naming.app_name(spec.repo, spec.pr)
     stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
     build = build or wanted_build(spec, settings)
-    route = Route(host=f"{name}.{settings.app_domain}", ingress_class=settings.ingress_class, tls=tls)
+    boxed, reached = confinement(spec, settings), network(settings)
+    route = Route(
+        host=f"{name}.{settings.app_domain}",
+        ingress_class=settings.ingress_class,
+        tls=tls,
+        annotations=settings.ingress_annotations,
+    )
     if not built and previous and previous.workload.replicas:
         # What runs belongs to the config it was built with: another port or variable would break the old version.
         running = previous.workload.model_copy(update={"paused": paused})
         database = settle(previous.database) if previous.database and known.ready else previous.database
-        return previous.model_copy(update={"build": build, "route": route, "workload": running, "database": database})
+        return previous.model_copy(
+            update={"build": build, "route": route, "workload": running, "database": database, "network": reached}
+        )
     asked = spec.config.database
     return StackInputs(
         stack=stack,
         name=name,
         namespace=spec.config.namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec, image, build.image, cache, replicas=1 if built else 0, paused=paused),
+        workload=_workload(spec, image, build.image, cache, boxed, replicas=1 if built else 0, paused=paused),
         route=route,
         build=build,
         database=wanted_database(asked, name, settings, previous.database if previous else None, known)
         if asked
         else None,
+        network=reached,
     )
 
 
@@ -88,7 +109,9 @@ def _check_namespace(config: Config, settings: StackSettings) -> None:
         raise SpecRefused([Refusal("spec.config.namespace", repr(namespace), remedy)])
 
 
-def _workload(spec: Spec, image: str | None, tag: str, cache: str, replicas: int, *, paused: bool) -> Workload:
+def _workload(
+    spec: Spec, image: str | None, tag: str, cache: str, boxed: Confinement, *, replicas: int, paused: bool
+) -> Workload:
     config = spec.config
     migrate = config.migrate
     runs_migrate = migrate and (migrate.command or migrate.args)
@@ -105,6 +128,7 @@ def _workload(spec: Spec, image: str | None, tag: str, cache: str, replicas: int
         environment={entry.name: entry.value for entry in config.env.values},
         secret_names=config.env.secrets,
         config_map_names=config.env.config_maps,
+        confinement=boxed,
     )
 
 

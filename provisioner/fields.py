@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from provisioner import quantities
 from provisioner.refusals import matching
 from stacks import naming
 
@@ -64,6 +65,7 @@ Word = Annotated[
     Field(max_length=100),
     matching(r"[A-Za-z0-9._-]+", "must be a name as forges have it: letters, digits, '.', '_' and '-'"),
 ]
+Quantity = Annotated[Scalar, matching(quantities.PATTERN, quantities.REMEDY)]
 VariableName = Annotated[
     str,
     Field(max_length=256),

@@ -21,6 +21,7 @@ from provisioner.fields import (
     Label,
     Model,
     ObjectName,
+    Quantity,
     Scalar,
     SecretName,
     VariableName,
@@ -74,6 +75,20 @@ class Environment(Model):
     )
 
 
+class Quantities(Model):
+    """An amount of each kind, in Kubernetes' words."""
+
+    cpu: Quantity | None = Field(default=None, description="In cores, as in 500m.")
+    memory: Quantity | None = Field(default=None, description="In bytes, as in 256Mi.")
+
+
+class Resources(Model):
+    """What the app's containers take; inside the installation's maximum."""
+
+    requests: Quantities = Field(default=Quantities(), description="What is kept free for each.")
+    limits: Quantities = Field(default=Quantities(), description="What each gets at most.")
+
+
 class Config(Model):
     """The review-app config from the repository's YAML file."""
 
@@ -88,6 +103,12 @@ class Config(Model):
     )
     database: Database | None = Field(default=None, description="The app's own database.")
     env: Environment = Field(default=Environment(), description="The app's environment.")
+    resources: Resources | None = Field(
+        default=None, description="What the app may take; the installation's defaults where it does not say."
+    )
+    read_only_root_filesystem: bool = Field(
+        default=False, description="Whether the app can write nothing but `/tmp`, an empty folder of 1 GiB at most."
+    )
     ignore_branches: tuple[Annotated[str, Field(max_length=255)], ...] = Field(
         default=(),
         max_length=256,
@@ -187,16 +208,19 @@ _PUBLIC = frozenset(
         "builder",
         "commitHash",
         "configMaps",
+        "cpu",
         "context",
         "dockerfile",
         "excludeTables",
         "extensions",
         "ignoreBranches",
         "key",
+        "memory",
         "name",
         "namespace",
         "platform",
         "pr",
+        "readOnlyRootFilesystem",
         "registrySecretName",
         "repo",
         "repoOwner",

@@ -20,6 +20,7 @@ from provisioner.database_options import Quantity
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
 from provisioner.rules import Rules
+from provisioner.setting_types import Amount, Namespaces, Ranges, Repositories
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
@@ -28,6 +29,12 @@ _FILE_VARIABLE = "REVIEWAPP_SETTINGS"
 _DNS_NAME = matching(_NAME, "must be a DNS name: DNS labels with a '.' between")
 Label = Annotated[str, matching(_LABEL, "must be a DNS label: at most 63 lower-case letters, digits and '-'")]
 Name = Annotated[str, Field(max_length=253), _DNS_NAME]
+
+# What is private, and what only a node knows: a cluster's Pods, Services and metadata service are in these.
+_PRIVATE_RANGES = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+    *("fc00::/7", "fe80::/10"),
+)
 
 
 class StackSettings(Rules, BuilderSettings):
@@ -75,6 +82,31 @@ class StackSettings(Rules, BuilderSettings):
     )
     ingress_class: Name | None = Field(
         default=None, description="Class of the Ingress; the cluster's default if left out."
+    )
+
+    ingress_annotations: dict[str, str] = Field(
+        default={}, description="Annotations of every app's Ingress: how its controller asks visitors who they are."
+    )
+
+    root_repositories: Repositories = Field(
+        default=(), description="Patterns of repositories, as in acme/site-*, whose apps may run as root."
+    )
+    cpu_request: Amount = Field(default="25m", description="CPU that is kept free for an app.")
+    cpu_limit: Amount = Field(default="2", description="CPU that an app gets at most, where its config says nothing.")
+    cpu_maximum: Amount = Field(default="4", description="CPU that a config may ask for.")
+    memory_request: Amount = Field(default="128Mi", description="Memory that is kept free for an app.")
+    memory_limit: Amount = Field(
+        default="1Gi", description="Memory that an app gets at most, where its config says nothing."
+    )
+    memory_maximum: Amount = Field(default="4Gi", description="Memory that a config may ask for.")
+    network_policies: bool = Field(default=True, description="Whether stacks have a NetworkPolicy.")
+    egress_denied_ranges: Ranges = Field(
+        default=_PRIVATE_RANGES, description="Ranges of addresses that apps don't reach: the cluster's own for one."
+    )
+    route_namespaces: Namespaces = Field(
+        default=(),
+        description="Namespaces from which apps are reached: the ingress controller's. All if left out, but no app "
+        "reaches another.",
     )
 
     unpack_image: str = Field(default="ghcr.io/reviewapp/unpack:0.1.0", description="Fetches and unpacks tarballs.")
@@ -222,7 +254,7 @@ def as_they_stand(file: Path | None = None) -> list[Setting]:
 _Kind = TypeVar("_Kind", bound=StackSettings)
 
 # All but those that are, or can hold, a credential.
-_PUBLIC = frozenset(Settings.model_fields) - {"backend_url", "passphrase", "s3_endpoint_url"}
+_PUBLIC = frozenset(Settings.model_fields) - {*("backend_url", "ingress_annotations", "passphrase", "s3_endpoint_url")}
 
 
 def _load(kind: type[_Kind], file: Path | None) -> _Kind:
@@ -248,6 +280,8 @@ def _shown(name: str, value: object) -> str | int | None:
         return value
     if name.endswith("_url"):
         return without_credentials(str(value))
+    if isinstance(value, tuple | list):
+        value = ", ".join(map(str, cast("tuple[object, ...]", value)))
     return str(value) if name in _PUBLIC else "(not shown)"
 
 

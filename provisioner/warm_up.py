@@ -23,9 +23,11 @@ from stacks.inputs import (
     Build,
     BuildOptions,
     BuildSecret,
+    Confinement,
     Database,
     DatabaseCopy,
     Migrate,
+    Network,
     Route,
     StackInputs,
     Workload,
@@ -48,12 +50,17 @@ FULL_INPUTS = StackInputs(
         environment={"A": "1"},
         secret_names=("secret",),
         config_map_names=("config-map",),
+        confinement=Confinement(
+            cpu_request="1", cpu_limit="1", memory_request="1Mi", memory_limit="1Mi", read_only_root=True
+        ),
     ),
     route=Route(
         host="up-0.invalid",
         ingress_class="class",
         tls=TLS(certificate=SecretStr("certificate"), key=SecretStr("key")),
+        annotations={"warm": "up"},
     ),
+    network=Network(denied_ranges=("10.0.0.0/8",), route_namespaces=("route",)),
     build=Build(
         job_name="up-0--build",
         namespace="warm",

@@ -114,6 +114,26 @@ class Migrate(_Part):
     arguments: tuple[str, ...]
 
 
+class Confinement(_Part):
+    """What an app's containers may take, and what they may be."""
+
+    cpu_request: str
+    cpu_limit: str
+    memory_request: str
+    memory_limit: str
+    root: bool = Field(default=False, description="Whether they may run as root.")
+    read_only_root: bool = Field(default=False, description="Whether their file system can't be written, but /tmp.")
+
+
+class Network(_Part):
+    """Whom an app's Pods may talk to, as NetworkPolicies have it."""
+
+    denied_ranges: tuple[str, ...] = Field(description="CIDRs that they don't reach, save for DNS.")
+    route_namespaces: tuple[str, ...] = Field(
+        default=(), description="Namespaces that reach the app; empty: all, but no other review app."
+    )
+
+
 class Workload(_Part):
     """The Deployment and its Service."""
 
@@ -131,6 +151,7 @@ class Workload(_Part):
     )
     secret_names: tuple[str, ...]
     config_map_names: tuple[str, ...]
+    confinement: Confinement | None = Field(default=None, description="None: as it was before there was any.")
 
     @property
     def built_as(self) -> str:
@@ -144,6 +165,7 @@ class Route(_Part):
     host: str = Field(description="`<repo>-<pr>.<app domain>`; the app sees it as APP_DOMAIN.")
     ingress_class: str | None
     tls: TLS | None
+    annotations: dict[str, str] = Field(default={}, description="Further ones, of the Ingress.")
 
 
 class TLS(_Part):
@@ -193,6 +215,7 @@ class StackInputs(_Part):
     route: Route
     build: Build | None
     database: Database | None = None
+    network: Network | None = Field(default=None, description="None: no NetworkPolicy.")
 
     def digest(self) -> str:
         """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""

@@ -22,6 +22,7 @@ _CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
     ("apps/v1", "StatefulSet"): lambda: kubernetes.apps.v1.StatefulSet,
     ("batch/v1", "Job"): lambda: kubernetes.batch.v1.Job,
     ("networking.k8s.io/v1", "Ingress"): lambda: kubernetes.networking.v1.Ingress,
+    ("networking.k8s.io/v1", "NetworkPolicy"): lambda: kubernetes.networking.v1.NetworkPolicy,
 }
 
 CUSTOM_KINDS = (*((version, "Postgres") for version in KUBEDB_VERSIONS), (CNPG_VERSION, "Cluster"))

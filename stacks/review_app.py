@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks import build, build_secrets, database, naming, route, secrets, workload
+from stacks import build, build_secrets, database, naming, network, route, secrets, workload
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, engine_annotations
 from stacks.registration import register
@@ -19,6 +19,8 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     objects = [secrets.environment_secret(inputs)]
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
+    if inputs.network:
+        objects += network.policies(inputs, inputs.network)
     if inputs.database:
         objects += database.manifests(inputs, inputs.database)
     if inputs.build and not inputs.build.existing and not inputs.build.waits:
@@ -33,12 +35,12 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
 
 def declare(inputs: StackInputs) -> None:
     """Register every object of the stack with the engine. To be called inside a Pulumi program."""
-    secrets_by_namespace: dict[str, list[pulumi.Resource]] = {}
+    first_by_namespace: dict[str, list[pulumi.Resource]] = {}
     for manifest in manifests(inputs):
-        there = secrets_by_namespace.setdefault(manifest["metadata"]["namespace"], [])
-        # Pods start with what their Secrets hold then, so the Secrets come first.
+        there = first_by_namespace.setdefault(manifest["metadata"]["namespace"], [])
+        # Pods start with what their Secrets hold then, and where their policies let them go, so those come first.
         resource = register(manifest, there if _starts_pods(manifest) else [])
-        if manifest["kind"] == "Secret":
+        if manifest["kind"] in {"Secret", "NetworkPolicy"}:
             there.append(resource)
     pulumi.export("url", route.url(inputs))
     pulumi.export("image", inputs.workload.image)
@@ -48,7 +50,7 @@ def declare(inputs: StackInputs) -> None:
 
 def _starts_pods(manifest: Manifest) -> bool:
     """Whether it makes Pods with what the stack's Secrets hold."""
-    return manifest["kind"] not in {"Secret", "Service", "PersistentVolumeClaim", "Ingress"}
+    return manifest["kind"] not in {"Secret", "Service", "PersistentVolumeClaim", "Ingress", "NetworkPolicy"}
 
 
 def stack_label_selector(stack: str) -> str:

@@ -27,6 +27,6 @@ def ingress(inputs: StackInputs) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": metadata(inputs, inputs.name, "route"),
+        "metadata": metadata(inputs, inputs.name, "route", inputs.route.annotations),
         "spec": spec,
     }

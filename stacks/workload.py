@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from stacks import database, naming
+from stacks import confinement, database, naming
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, metadata, object_labels
 from stacks.secrets import environment_secret_name
@@ -49,8 +49,9 @@ def deployment(inputs: StackInputs) -> Manifest:
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": confinement.pod_context(workload.confinement),
         "containers": [container],
+        **confinement.volumes(workload.confinement),
     }
     if workload.migrate:
         migrate = {"command": list(workload.migrate.command), "args": list(workload.migrate.arguments)}
@@ -104,7 +105,7 @@ def _container(inputs: StackInputs, name: str) -> Manifest:
         "env": [variable for variable in _own_variables(inputs) if variable["name"] not in workload.environment],
         "envFrom": sources,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {"allowPrivilegeEscalation": False},
+        **confinement.container_fields(workload.confinement),
     }
 
 

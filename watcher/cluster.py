@@ -101,13 +101,14 @@ DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
 REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 JOBS = Resource("batch/v1", "Job", "jobs")
 INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
+NETWORK_POLICIES = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
 KUBEDB_POSTGRESES = tuple(Resource(version, "Postgres", "postgreses", optional=True) for version in KUBEDB_VERSIONS)
 CNPG_CLUSTERS = Resource(CNPG_VERSION, "Cluster", "clusters", optional=True)
 
 IN_APPS = (
-    *(SECRETS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, JOBS, INGRESSES),
+    *(SECRETS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, JOBS, INGRESSES, NETWORK_POLICIES),
     *(*KUBEDB_POSTGRESES, CNPG_CLUSTERS),
 )
 """What a stack declares in the namespace of its app, and so what the watcher may touch there."""

@@ -15,6 +15,10 @@ _JOB_LABEL = "batch.kubernetes.io/job-name"
 # Reasons for which a container waits: those that every start passes through, and those that go round in a circle.
 _PASSING = {"ContainerCreating", "PodInitializing"}
 _ALIASES = {"ErrImagePull": "ImagePullBackOff"}
+_NOT_ROOT = (
+    "apps don't run as root: end the Dockerfile's last stage with a user other than 0, by its number, as in USER 1000; "
+    "or have the platform's owner add the repository to the setting root_repositories"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,4 +128,6 @@ def _wait(status: Object) -> Trouble | None:
     reason: str | None = waiting.get("reason")
     if reason is None or reason in _PASSING:
         return None
-    return Trouble(_ALIASES.get(reason, reason), f"container {status['name']}: {waiting.get('message') or reason}")
+    text = f"container {status['name']}: {waiting.get('message') or reason}"
+    # The kubelet's own word for an image whose user is root, or is given by name, so that it can't tell.
+    return Trouble(_ALIASES.get(reason, reason), f"{text}; {_NOT_ROOT}" if "runAsNonRoot" in text else text)

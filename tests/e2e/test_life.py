@@ -193,7 +193,9 @@ def test_after_a_push_only_the_new_build_is_there(life: Life) -> None:
 
 def test_at_its_end_nothing_is_left(life: Life) -> None:
     assert life.events_at_the_end == [("Normal", "Deleting")]
-    assert life.kinds_before_close == {"Secret", "Service", "Deployment", "Job", "Ingress", "Pod", "journal", "state"}
+    assert life.kinds_before_close == {
+        *("Secret", "Service", "Deployment", "Job", "Ingress", "NetworkPolicy", "Pod", "journal", "state")
+    }
     assert life.left == []
     assert life.secrets_left == ["keys"]
 

@@ -49,13 +49,14 @@ _FILES: dict[str, dict[str, str]] = {
     "telling": _TELLING,
     "telling again": _TELLING,
     "broken": {"Dockerfile": "FROM {base}\nRUN echo the reason is here >&2 && exit 7\n"},
-    "crashing": {"Dockerfile": 'FROM {base}\nCMD ["sh", "-c", "echo there is no database >&2; exit 3"]\n'},
+    "crashing": {"Dockerfile": 'FROM {base}\nUSER 1000\nCMD ["sh", "-c", "echo there is no database >&2; exit 3"]\n'},
     # Long enough to build that the watcher can be killed and started again meanwhile.
     "slow": {
         "Dockerfile": """FROM {base}
 RUN sleep 3
 COPY start.sh /start.sh
 COPY www /www
+USER 1000
 CMD ["sh", "/start.sh"]
 """
     },
@@ -65,6 +66,7 @@ CMD ["sh", "/start.sh"]
         "docker/site/start.sh": "trap 'kill $!; exit 0' TERM\nhttpd -f -p 8080 -h /www & wait $!\n",
     },
     **{push: {} for push in PUSHES},
+    "root": {"Dockerfile": 'FROM {base}\nCOPY start.sh /start.sh\nCOPY www /www\nCMD ["sh", "/start.sh"]\n'},
     "endless": {"Dockerfile": "FROM {base}\nRUN sleep 600\n"},
 }
 

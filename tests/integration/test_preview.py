@@ -59,7 +59,7 @@ def test_a_new_stack_is_previewed_and_nothing_of_it_is_left(
     inputs = make_inputs()
     preview = stacks.preview(inputs, 0)
     assert preview.is_new
-    assert preview.counts == {"create": 6, "update": 0, "replace": 0, "delete": 0}
+    assert preview.counts == {"create": 7, "update": 0, "replace": 0, "delete": 0}
     assert preview.unchanged == 0
     assert objects(inputs.stack) == {}
     assert list((tmp_path / "data" / "work").iterdir()) == []
@@ -73,7 +73,7 @@ def test_the_same_inputs_change_nothing(stacks: Stacks, make_inputs: MakeInputs)
     stacks.up(inputs, 0)
     preview = stacks.preview(inputs, 0)
     assert not preview.is_new
-    assert (preview.changes, preview.unchanged) == ((), 6)
+    assert (preview.changes, preview.unchanged) == ((), 7)
 
 
 def test_no_part_that_is_left_out_is_an_update_for_ever(stacks: Stacks, make_inputs: MakeInputs) -> None:
@@ -104,6 +104,7 @@ def test_a_push_is_previewed_and_nothing_is_touched(
     assert changes(preview) == [
         ("create", "Job/shop-7--bbbbbbbbbb"),
         ("update", "Deployment/shop-7"),
+        ("update", "NetworkPolicy/shop-7"),
         ("update", "Service/shop-7"),
         ("delete", "Job/shop-7--aaaaaaaaaa"),
     ]
@@ -114,7 +115,7 @@ def test_a_push_is_previewed_and_nothing_is_touched(
     assert applied(objects(inputs.stack)) == before
     assert stacks.preview(pushed, 0) == preview
     result = stacks.up(pushed, 0)
-    assert (result.changes["create"], result.changes["update"], result.changes["delete"]) == (1, 2, 1)
+    assert (result.changes["create"], result.changes["update"], result.changes["delete"]) == (1, 3, 1)
 
 
 def test_a_locked_stack_is_previewed_and_the_lock_stays(backend: Backend, make_inputs: MakeInputs) -> None:
@@ -132,7 +133,7 @@ def test_a_locked_stack_is_previewed_and_the_lock_stays(backend: Backend, make_i
         finally:
             half_done.go_on.set()
         result = update.result(60)
-    assert preview.counts["update"] == result.changes["update"] == 2
+    assert preview.counts["update"] == result.changes["update"] == 3
     assert Stacks(backend).preview(inputs, 0).changes == ()
 
 
@@ -148,7 +149,7 @@ def test_previews_of_one_stack_can_go_on_at_the_same_time(stacks: Stacks, make_i
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(preview, range(2))
     assert first == second
-    assert first.counts["update"] == 2
+    assert first.counts["update"] == 3
 
 
 def test_no_rendering_has_a_secret(backend: Backend, stacks: Stacks, make_inputs: MakeInputs) -> None:

@@ -114,7 +114,7 @@ def changes(found: Preview) -> list[tuple[str, str]]:
 def test_the_first_commit(installation: Installation) -> None:
     found = installation.preview(installation.review_app())
     assert found.is_new
-    assert found.counts["create"] == 5
+    assert found.counts["create"] == 6
     assert found.assumptions == (
         "the build of commit aaaaaaaaaaaa has not succeeded yet: what comes after it is shown with --built",
     )
@@ -126,9 +126,9 @@ def test_a_push_builds_first_and_the_old_version_stays(installation: Installatio
     pushed = installation.review_app("b" * 40)
     found = installation.preview(pushed)
     assert changes(found) == [("create", "Job/shop-7--bbbbbbbbbb"), ("delete", "Job/shop-7--aaaaaaaaaa")]
-    assert found.unchanged == 4
+    assert found.unchanged == 5
     result = installation.stacks.up(installation.inputs(pushed, entry), 0)
-    assert (result.changes["create"], result.changes["delete"], result.changes["same"]) == (1, 1, 5)
+    assert (result.changes["create"], result.changes["delete"], result.changes["same"]) == (1, 1, 6)
 
 
 def test_with_its_build_done_the_new_version_runs(installation: Installation) -> None:
@@ -183,10 +183,10 @@ def test_what_may_not_be_looked_at_is_said(
     limited = Configuration()
     config.load_kube_config(str(kubeconfig), client_configuration=limited)  # pyright: ignore[reportUnknownMemberType]
     found = installation.preview(installation.review_app(), cluster=Cluster(limited))
-    assert found.counts["create"] == 5
+    assert found.counts["create"] == 6
     assert found.obstacles == ()
     # Two namespaces, whom one of them takes, five objects.
-    assert len(found.unseen) == 2 + 1 + 5
+    assert len(found.unseen) == 2 + 1 + 6
     assert found.unseen[0].startswith(f"whether namespace {installation.namespace} is there: ")
     assert f"whether Ingress {installation.namespace}/shop-7 is somebody else's: " in found.unseen[-1]
 

@@ -102,7 +102,9 @@ class TestRights:
     @pytest.mark.parametrize(("api_version", "kind"), KINDS)
     def test_every_kind_that_a_stack_declares_can_be_made_and_swept(self, api_version: str, kind: str) -> None:
         group = api_version.rpartition("/")[0]
-        plural = {"Ingress": "ingresses", "Postgres": "postgreses"}.get(kind, f"{kind.lower()}s")
+        plural = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "Postgres": "postgreses"}.get(
+            kind, f"{kind.lower()}s"
+        )
         given = verbs("reviewapp-apps", group, plural) | verbs("reviewapp-watch", group, plural)
         assert given == {"get", "list", "watch", "create", "patch", "delete"}
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -47,7 +47,7 @@ def kinds(result: Result) -> list[str]:
     return [manifest["kind"] for manifest in yaml.safe_load_all(result.stdout)]
 
 
-EVERYTHING = ["Secret", "Secret", "Secret", "Postgres", "Job", "Deployment", "Service", "Ingress"]
+EVERYTHING = ["Secret", "NetworkPolicy", "Secret", "Secret", "Postgres", "Job", "Deployment", "Service", "Ingress"]
 
 
 def review_app(**changes: Any) -> dict[str, Any]:
@@ -75,9 +75,9 @@ class TestRender:
         assert kinds(result) == EVERYTHING * 3
         names = [manifest["metadata"]["name"] for manifest in yaml.safe_load_all(result.stdout)]
         assert [name for name in names if re.fullmatch(r"shop-\d+", name)] == [
-            *["shop-1"] * 3,
-            *["shop-2"] * 3,
-            *["shop-42"] * 3,
+            *["shop-1"] * 4,
+            *["shop-2"] * 4,
+            *["shop-42"] * 4,
         ]
 
     def test_what_is_printed_is_what_kubectl_and_we_read_alike(self, settings: Path) -> None:
@@ -187,5 +187,10 @@ def test_the_documentation_lists_every_setting_with_its_default() -> None:
     assert documented.keys() == Settings.model_fields.keys()
     for name, field in Settings.model_fields.items():
         if field.default is not None and not field.is_required() and not name.endswith("_image"):
-            shown = str(field.default).replace("False", "false").replace("True", "true")
-            assert documented[name].strip("`") == shown, name
+            default = field.default
+            shown = (
+                ", ".join(map(str, cast("tuple[object, ...]", default)))
+                if default and isinstance(default, tuple)
+                else str(default)
+            )
+            assert documented[name].strip("`") == shown.replace("False", "false").replace("True", "true"), name

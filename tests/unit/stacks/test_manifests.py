@@ -47,6 +47,7 @@ class TestStack:
         assert list(declared(samples.inputs())) == [
             "Secret/shop-42--env",
             "Secret/shop-42--tls",
+            "NetworkPolicy/shop-42",
             "Secret/shop-42--db-auth",
             "Secret/shop-42--db-copy",
             "Postgres/shop-42--db",
@@ -214,8 +215,6 @@ class TestDeployment:
 
     def test_the_app_gets_no_token_of_the_cluster(self) -> None:
         assert pod()["automountServiceAccountToken"] is False
-        for container in [*pod()["containers"], *pod()["initContainers"]]:
-            assert container["securityContext"] == {"allowPrivilegeEscalation": False}
 
 
 class TestServiceAndRoute:
