@@ -9,22 +9,19 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
 from provisioner.refusals import matching
+from provisioner.setting_types import Amount, Builders
 from stacks.inputs import Builder, BuildNetwork
 
-_BUILDER = "(buildkit|buildah|kaniko)"
-_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-
-Quantity = Annotated[str, matching(_QUANTITY, "must be a quantity as Kubernetes writes it, as in 500m or 4Gi")]
 
 
 class BuilderSettings(BaseSettings):
     """What a platform owner decides of builders; a part of the installation's settings."""
 
     builder: Builder = Field(default="buildkit", description="What builds images: buildkit, buildah or kaniko.")
-    app_builders: (
-        Annotated[str, matching(f"{_BUILDER}( *, *{_BUILDER})*", "must be a list, as in buildkit, buildah")] | None
-    ) = Field(default=None, description="Builders that config.build.builder may name beside that one, with commas.")
+    app_builders: Builders = Field(
+        default=(), description="Builders that config.build.builder may name beside that one."
+    )
     builder_network: BuildNetwork = Field(
         default="default",
         description="What steps of a Dockerfile reach: what the Pod does (default), or nothing (none).",
@@ -37,10 +34,10 @@ class BuilderSettings(BaseSettings):
         default=False, description="Whether Buildah's Pods have a user namespace of their own (hostUsers: false)."
     )
     kaniko_image: str = Field(default="gcr.io/kaniko-project/executor:v1.24.0", description="Kaniko.")
-    build_cpu_request: Quantity = Field(default="250m", description="CPU that the build container asks for.")
-    build_cpu_limit: Quantity = Field(default="4", description="CPU that it may take.")
-    build_memory_request: Quantity = Field(default="256Mi", description="Memory that it asks for.")
-    build_memory_limit: Quantity = Field(default="4Gi", description="Memory that it may take.")
+    build_cpu_request: Amount = Field(default="250m", description="CPU that the build container asks for.")
+    build_cpu_limit: Amount = Field(default="4", description="CPU that it may take.")
+    build_memory_request: Amount = Field(default="256Mi", description="Memory that it asks for.")
+    build_memory_limit: Amount = Field(default="4Gi", description="Memory that it may take.")
     build_priority_class: (
         Annotated[str, matching(rf"{_LABEL}(\.{_LABEL})*", "must be the name of a PriorityClass")] | None
     ) = Field(default=None, description="PriorityClass of build Pods.")
@@ -57,7 +54,7 @@ class BuilderSettings(BaseSettings):
     @field_validator("builder_network")
     @classmethod
     def _only_buildkit_cuts_off(cls, network: BuildNetwork, info: ValidationInfo) -> BuildNetwork:
-        others = ({info.data.get("builder")} | choosable(info.data.get("app_builders"))) - {"buildkit", None}
+        others = {info.data.get("builder"), *info.data.get("app_builders", ())} - {"buildkit", None}
         if network == "none" and others:
             message = "is what BuildKit alone can do: leave {others} out of builder and app_builders"
             raise PydanticCustomError("network", message, {"others": " and ".join(sorted(map(str, others)))})
@@ -69,8 +66,3 @@ class BuilderSettings(BaseSettings):
         if queue and info.data.get("maximum_builds"):
             raise PydanticCustomError("queue", "is a second queue beside maximum_builds: leave one of the two out")
         return queue
-
-
-def choosable(builders: str | None) -> set[str]:
-    """Return the entries of a setting that lists builders."""
-    return {name.strip() for name in (builders or "").split(",") if name.strip()}

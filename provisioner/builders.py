@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from provisioner.build_options import BuildOptions
-from provisioner.build_settings import choosable
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.settings import StackSettings
 from stacks.inputs import Builder, BuildResources
@@ -49,9 +48,8 @@ def _chosen(options: BuildOptions | None, settings: StackSettings) -> Builder:
     asked = options.builder if options else None
     if asked is None or asked == settings.builder:
         return settings.builder
-    allowed = choosable(settings.app_builders)
-    if asked not in allowed:
-        others = ", ".join(sorted({*allowed, settings.builder}))
+    if asked not in settings.app_builders:
+        others = ", ".join(sorted({*settings.app_builders, settings.builder}))
         remedy = f"is not a builder that apps of this installation may choose: leave it out, or name one of {others}"
         raise SpecRefused([Refusal("spec.config.build.builder", repr(asked), remedy)])
     return asked

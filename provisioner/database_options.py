@@ -20,7 +20,7 @@ TablePattern = Annotated[
 Identifier = Annotated[
     str, Field(max_length=63), matching(r"[A-Za-z_][A-Za-z0-9_$-]*", "must be a name: letters, digits, '_' and '-'")
 ]
-Quantity = Annotated[
+Size = Annotated[
     str, Field(max_length=12), matching(r"[1-9][0-9]{0,5}(Mi|Gi|Ti)", "must be a size, as in 500Mi or 10Gi")
 ]
 Version = Annotated[
@@ -109,7 +109,7 @@ class Database(Model):
         default="postgres", description="What runs it: postgres needs no operator, the others are operators."
     )
     version: Version | None = Field(default=None, description="Version of the server; by default the installation's.")
-    storage_size: Quantity | None = Field(default=None, description="Size of its volume, as in 1Gi.")
+    storage_size: Size | None = Field(default=None, description="Size of its volume, as in 1Gi.")
     storage_class: ObjectName | None = Field(default=None, description="StorageClass of its volume.")
     ephemeral: bool = Field(default=False, strict=True, description="Whether its data may go with its Pod.")
     extensions: tuple[Identifier, ...] = Field(

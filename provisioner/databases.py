@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from provisioner.database_options import CopyFrom, ValueSource
 from provisioner.database_options import Database as Asked
 from provisioner.errors import Refusal, SpecRefused
+from provisioner.quantities import number
 from provisioner.settings import StackSettings
 from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS, database_name
 from stacks.inputs import Database, DatabaseCopy
 
 _FIELD = "spec.config.database"
-_UNITS = {"Mi": 1, "Gi": 1 << 10, "Ti": 1 << 20}
 _MOST_SHOWN = 12
 
 
@@ -115,7 +115,7 @@ def _refuse(field: str, value: object, remedy: str) -> SpecRefused:
 
 def _check(asked: Asked, settings: StackSettings) -> None:
     most = settings.database_maximum_storage_size
-    if asked.storage_size and _mebibytes(asked.storage_size) > _mebibytes(most):
+    if asked.storage_size and number(asked.storage_size) > number(most):
         raise _refuse(
             "storageSize", asked.storage_size, f"is more than this installation gives: ask for at most {most}"
         )
@@ -203,10 +203,6 @@ def _allowed_hosts(copy: CopyFrom, rule: str) -> str:
     source = copy.database_url or copy.host
     is_given = source is not None and source.value is not None
     return "" if rule.strip() == "*" or not is_given else " ".join(rule.replace(",", " ").lower().split())
-
-
-def _mebibytes(quantity: str) -> int:
-    return int(quantity[:-2]) * _UNITS[quantity[-2:]]
 
 
 def _as_numbers(version: str) -> list[int]:

@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 from provisioner import quantities
 from provisioner.patterns import Pattern
 from provisioner.refusals import matching
+from stacks.inputs import Builder
 
 
 def _split(value: object) -> object:
@@ -52,5 +53,6 @@ Repositories = Annotated[
     Texts, _each(Pattern.parse, "must be patterns of repositories, as in acme/shop or acme/site-*")
 ]
 Namespaces = Annotated[Texts, _each(_label, "must be names of namespaces")]
+Builders = Annotated[tuple[Builder, ...], NoDecode, BeforeValidator(_split)]
 Ranges = Annotated[Texts, _each(ipaddress.ip_network, "must be ranges of addresses, as in 10.0.0.0/8")]
 Amount = Annotated[str, matching(quantities.PATTERN, quantities.REMEDY), AfterValidator(_quantity)]

@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provisioner.build_settings import BuilderSettings
-from provisioner.database_options import Quantity
+from provisioner.database_options import Size
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
 from provisioner.rules import Rules
@@ -132,8 +132,8 @@ class StackSettings(Rules, BuilderSettings):
     )
     database_version: str = Field(default="17", description="Version of a database whose config names none.")
     database_versions: tuple[str, ...] = Field(default=(), description="Versions that configs may name; any if empty.")
-    database_storage_size: Quantity = Field(default="1Gi", description="Size of a database whose config names none.")
-    database_maximum_storage_size: Quantity = Field(default="10Gi", description="The most that configs may ask for.")
+    database_storage_size: Size = Field(default="1Gi", description="Size of a database whose config names none.")
+    database_maximum_storage_size: Size = Field(default="10Gi", description="The most that configs may ask for.")
     database_storage_class: Name | None = Field(
         default=None, description="StorageClass of databases; the cluster's default if left out."
     )

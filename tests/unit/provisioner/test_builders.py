@@ -70,7 +70,7 @@ def test_kaniko_gets_no_secrets() -> None:
     ("changes", "message"),
     [
         ({"BUILDER": "docker"}, "builder: 'docker' must be 'buildkit', 'buildah' or 'kaniko'"),
-        ({"APP_BUILDERS": "buildah docker"}, "app_builders: 'buildah docker' must be a list, as in buildkit, buildah"),
+        ({"APP_BUILDERS": "docker"}, "app_builders[0]: 'docker' must be 'buildkit', 'buildah' or 'kaniko'"),
         (
             {"BUILDER_NETWORK": "none", "BUILDER": "buildah", "APP_BUILDERS": "kaniko"},
             "builder_network: 'none' is what BuildKit alone can do: leave buildah and kaniko out of builder and "
@@ -83,7 +83,7 @@ def test_kaniko_gets_no_secrets() -> None:
         ({"MAXIMUM_BUILDS": "0"}, "maximum_builds: '0' must be at least 1"),
         (
             {"BUILD_MEMORY_LIMIT": "much"},
-            "build_memory_limit: 'much' must be a quantity as Kubernetes writes it, as in 500m or 4Gi",
+            "build_memory_limit: 'much' must be a quantity of Kubernetes, as in 500m or 256Mi",
         ),
     ],
 )
