@@ -22,7 +22,7 @@ from stacks.inputs import StackInputs
 from stacks.review_app import manifests
 from tests import samples
 from tests.integration.conftest import SECRET_VALUE, MakeInputs, label_of, never
-from watcher.cluster import DECLARED, SECRETS, Cluster, Object
+from watcher.cluster import DECLARED, JOBS, SECRETS, Cluster, Object
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
@@ -289,3 +289,27 @@ def test_ownership_by_what_the_api_server_has(
     stranger = {"metadata": {"name": "stranger", "labels": inputs.labels}, "data": {}}
     made = cluster.create(SECRETS, inputs.namespace, stranger)
     assert ownership(made, inputs.stack) is Ownership.FOREIGN
+
+
+def test_what_kueue_writes_to_a_build_job_stays(
+    stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, objects: Objects
+) -> None:
+    inputs = make_inputs()
+    assert inputs.build
+    inputs = inputs.model_copy(update={"build": inputs.build.model_copy(update={"queue": "builds"})})
+    stacks.up(inputs, 0)
+    build = inputs.build
+    assert build
+    job = cluster.get(JOBS, build.namespace, build.job_name)
+    assert job
+    assert job["spec"]["suspend"] is True
+
+    # What its controller does when the Job's turn comes.
+    spec = {"suspend": False, "template": {"spec": {"nodeSelector": {"flavor": "builds"}}}}
+    cluster.patch(JOBS, build.namespace, build.job_name, {"spec": spec})
+    scaled = inputs.model_copy(update={"workload": inputs.workload.model_copy(update={"replicas": 1})})
+    assert stacks.up(scaled, 0).changes.get("update") == 1
+
+    job = cluster.get(JOBS, build.namespace, build.job_name)
+    assert job
+    assert (job["spec"]["suspend"], job["spec"]["template"]["spec"]["nodeSelector"]) == (False, {"flavor": "builds"})
