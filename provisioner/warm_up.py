@@ -112,13 +112,14 @@ def warm_up() -> None:
 def _silence_sdk() -> None:
     """Keep the SDK from writing to stderr that an engine failed or was killed, which errors say better.
 
-    It leaves its program's coroutine unfinished then, and Python reports that with a traceback.
+    It leaves its program's coroutine unfinished then, and where the process ends right after, the event loop open.
+    Python reports either with a traceback.
     """
     warnings.filterwarnings("ignore", "Error in event stream", module=r"pulumi\.automation")
     report = sys.unraisablehook
 
     def report_others(unraisable: sys.UnraisableHookArgs) -> None:
-        if getattr(unraisable.object, "__name__", "") != "run_in_stack":
+        if getattr(unraisable.object, "__qualname__", "") not in {"run_in_stack", "BaseEventLoop.__del__"}:
             report(unraisable)
 
     sys.unraisablehook = report_others

@@ -1,10 +1,29 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pulumi
 
 from provisioner.warm_up import FULL_INPUTS, warm_up
 from stacks.registration import CUSTOM_KINDS, KINDS
 from stacks.review_app import manifests
+
+# Found only once the interpreter ends, like the loop of a program whose engine was told to stop.
+_LEFT_OPEN = """
+import asyncio
+from provisioner.warm_up import warm_up
+
+class Left:
+    def __init__(self): self.me, self.loop = self, {loop}
+
+class Failing:
+    def __del__(self): raise ValueError("of our own")
+
+warm_up()
+left = Left()
+{rest}
+"""
 
 
 def test_the_full_inputs_declare_every_kind() -> None:
@@ -24,3 +43,16 @@ def test_later_programs_do_not_see_the_mocks() -> None:
     warm_up()
     assert pulumi.runtime.settings.get_monitor() is None
     assert pulumi.runtime.get_root_resource() is None
+
+
+def _errors(loop: str, rest: str) -> str:
+    program = _LEFT_OPEN.format(loop=loop, rest=rest)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+
+
+def test_a_loop_of_the_sdk_says_nothing() -> None:
+    assert _errors("asyncio.new_event_loop()", "left.loop._ssock.close(); del left") == ""
+
+
+def test_what_else_fails_is_told() -> None:
+    assert "ValueError: of our own" in _errors("Failing()", "del left")
