@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from dev.installation import Installation
 from dev.paths import STATE
 from dev.sample import Sample
 from dev.target import BASE_IMAGE
-from tests.e2e import versions
+from tests.e2e import side_by_side, versions
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
@@ -28,9 +29,11 @@ from watcher.cluster import NAMESPACES, REVIEW_APPS, Cluster
 TARBALLS = "reviewapp-e2e-tarballs"
 CERTIFICATES = "reviewapp-e2e-certificates"
 _NAMES = "acme-shop-"
-# No test's build depends on what another one left in the registry; those of the cache turn it on.
+# No test's build depends on what another one left in the registry; those of the cache turn it on. Many builds at once
+# find room on a small node.
 _SETTINGS = {
     "build_cache": "false",
+    "build_cpu_request": "20m",
     "build_retries": "0",
     "build_timeout_seconds": "120",
     "engine_timeout_seconds": "60",
@@ -138,8 +141,10 @@ def new_repository(
         namespace = f"e2e-{words}-{uuid.uuid4().hex[:4]}"
         installation.namespace(namespace)
         repository = Repository(cluster, sample, session_watcher, namespace)
-        yield repository
-        repository.close()
+        try:
+            yield repository
+        finally:
+            repository.close()
 
     return new
 
@@ -159,3 +164,21 @@ def repository(
 def pull_request(repository: Repository) -> PullRequest:
     """A pull request that nobody had before."""
     return repository.pull_request()
+
+
+@pytest.fixture(scope="session")
+def outcomes(
+    request: pytest.FixtureRequest,
+    new_repository: Callable[[str], AbstractContextManager[Repository]],
+    session_watcher: RunningWatcher,
+    cluster: Cluster,
+    commits: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> side_by_side.Outcomes:
+    """What came of the tests that run side by side."""
+    if not session_watcher.runs:
+        session_watcher.start()
+    functions: list[Any] = [getattr(item, "function", None) for item in request.session.items]
+    folder = tmp_path_factory.mktemp("side-by-side")
+    fixtures = {"watcher": session_watcher, "cluster": cluster, "commits": commits}
+    return side_by_side.run(functions, new_repository, folder, **fixtures)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.conftest import Repository
+from tests.e2e.side_by_side import side_by_side
 from watcher.cluster import NETWORK_POLICIES
 
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_root_is_refused_with_the_remedy_and_all_else_runs(repository: Repository, commits: dict[str, str]) -> None:
     rooted, user = repository.pull_request(), repository.pull_request()
     rooted.open(commits["root"])

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.versions import PUSHES
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
@@ -16,6 +17,7 @@ from watcher.cluster import Object
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_of_twenty_pushes_the_last_wins_and_builds_one_at_a_time(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:

@@ -17,6 +17,7 @@ import yaml
 from stacks import naming
 from tests.e2e.conftest import Repository
 from tests.e2e.pull_request import BUILDS, PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 from tests.integration.conftest import ENGINE_NAMESPACES
@@ -253,6 +254,7 @@ def test_a_build_is_followed_to_its_end(live: Live) -> None:
     live.pull_request.until_ready(live.commit)
 
 
+@side_by_side
 def test_a_failed_build_is_tried_again_by_a_rebuild(pull_request: PullRequest, commits: dict[str, str]) -> None:
     pull_request.open(commits["broken"])
     pull_request.until_condition("Built", "False", "BuildFailed")
@@ -269,6 +271,7 @@ def restarts(pod: Object) -> int:
     return sum(status["restartCount"] for status in entries(pod, "status", "containerStatuses"))
 
 
+@side_by_side
 def test_logs_of_a_crash(pull_request: PullRequest, commits: dict[str, str]) -> None:
     pull_request.open(commits["crashing"])
     none = run("logs", pull_request.name)

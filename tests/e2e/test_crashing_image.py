@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from watcher.cluster import Object, entries
 
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_it_says_how_it_ended_takes_nothing_away_and_a_new_commit_heals_it(
     pull_request: PullRequest, commits: dict[str, str]
 ) -> None:

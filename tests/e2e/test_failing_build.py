@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 
 pytestmark = pytest.mark.cluster
 
@@ -20,6 +21,7 @@ def until_build_failed(pull_request: PullRequest, commit: str) -> None:
     assert pull_request.condition("Ready")["reason"] == "BuildFailed"
 
 
+@side_by_side
 def test_it_says_why_takes_nothing_away_and_a_new_commit_heals_it(
     pull_request: PullRequest, commits: dict[str, str]
 ) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from watcher.cluster import SECRETS, Cluster
 
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_it_is_named_and_its_arrival_is_enough(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from stacks import naming
 from tests.e2e.conftest import Repository
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 from watcher.cluster import NAMESPACES, Cluster
@@ -21,26 +22,27 @@ def allow(cluster: Cluster, pull_request: PullRequest, patterns: str | None) -> 
     cluster.patch(NAMESPACES, None, pull_request.namespace, {"metadata": {"annotations": annotations}})
 
 
+@side_by_side
 def test_the_annotation_lets_in_keeps_out_and_heals(
     repository: Repository, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:
     pull_request, late = repository.pull_request(), repository.pull_request()
     allow(cluster, pull_request, None)
     pull_request.open(commits["first"])
-    refused = pull_request.until_condition("Accepted", "False", "NamespaceNotOpen", 10)
+    refused = pull_request.until_condition("Accepted", "False", "NamespaceNotOpen")
     assert pull_request.left() == []
 
     # The message gives the command, and the command is all that it takes.
     subprocess.run(refused["message"].split("`")[1], shell=True, check=True, timeout=30)
-    until(lambda: pull_request.condition("Accepted").get("status") == "True", "it heals within seconds", 5)
+    until(lambda: pull_request.condition("Accepted").get("status") == "True", "it heals")
     watcher.until_updated(pull_request.name)
 
     # Who lives there stays as it is; nothing new comes in, be it another pull request or a push.
     allow(cluster, pull_request, "acme/site-*")
-    pull_request.until_condition("Accepted", "False", "NamespaceNotOpen", 5)
+    pull_request.until_condition("Accepted", "False", "NamespaceNotOpen")
     objects = pull_request.objects()
     late.open(commits["second"])
-    late.until_condition("Accepted", "False", "NamespaceNotOpen", 5)
+    late.until_condition("Accepted", "False", "NamespaceNotOpen")
     pull_request.push(commits["second"])
     until(lambda: pull_request.status().get("observedGeneration") == 2, "the push is seen")
     assert late.left() == []
@@ -49,7 +51,7 @@ def test_the_annotation_lets_in_keeps_out_and_heals(
 
     # A bad pattern opens to nobody, and a delete never waits for it.
     allow(cluster, pull_request, "acme/*, [a-z]")
-    until(lambda: "'[a-z]' is no pattern" in pull_request.condition("Accepted").get("message", ""), "it says so", 5)
+    until(lambda: "'[a-z]' is no pattern" in pull_request.condition("Accepted").get("message", ""), "it says so")
     pull_request.close()
     pull_request.until_gone()
     assert pull_request.left() == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.conftest import Repository
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.watching import RunningWatcher
 
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_five_opened_at_once_get_each_their_own(
     repository: Repository, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from stacks import naming
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 
@@ -21,9 +22,8 @@ pytestmark = pytest.mark.cluster
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def preview(watcher: RunningWatcher) -> Run:
-    """Runs the command with the watcher's settings and rights; returns what it prints as JSON."""
+def command(watcher: RunningWatcher) -> Run:
+    """Return what runs it with the watcher's settings and rights; that returns what it prints as JSON."""
 
     def run(*arguments: str, given: object = None) -> dict[str, Any]:
         done = subprocess.run(
@@ -45,12 +45,14 @@ def changes(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [(change["operation"], f"{change['kind']}/{change['name']}") for change in found["changes"]]
 
 
+@side_by_side
 def test_a_push_does_what_its_preview_said(
-    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, preview: Run
+    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:
+    preview = command(watcher)
     first, second = commits["first"], commits["second"]
     new = preview("-f", "-", given=pull_request.manifest(first))
-    assert (new["newStack"], new["counts"]["create"], new["obstacles"], new["unseen"]) == (True, 5, [], [])
+    assert (new["newStack"], new["counts"]["create"], new["obstacles"], new["unseen"]) == (True, 6, [], [])
     pull_request.open(first)
     pull_request.until_ready(first)
     updates = watcher.said("updated", pull_request.name)

@@ -9,6 +9,7 @@ import pytest
 from dev.sample import CONFIG_MAPS
 from tests.e2e.conftest import CERTIFICATES, Repository
 from tests.e2e.pull_request import BUILDS, SYSTEM, PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 from watcher.cluster import REVIEW_APPS, SERVICES, ApiRefused, Cluster
@@ -103,6 +104,7 @@ def test_what_the_api_server_refuses_itself(
         cluster.create(REVIEW_APPS, None, manifest)
 
 
+@side_by_side
 def test_a_spec_that_turns_bad_leaves_what_is_there_and_heals(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:
@@ -111,19 +113,20 @@ def test_a_spec_that_turns_bad_leaves_what_is_there_and_heals(
     objects = pull_request.objects()
 
     pull_request.push("main")
-    pull_request.until_condition("Accepted", "False", "InvalidSpec", 10)
+    pull_request.until_condition("Accepted", "False", "InvalidSpec")
     assert set(pull_request.objects()) >= set(objects)
 
     pull_request.push(commits["first"])
-    pull_request.until_condition("Accepted", "True", "Accepted", 10)
+    pull_request.until_condition("Accepted", "True", "Accepted")
     pull_request.push("main")
-    pull_request.until_condition("Accepted", "False", "InvalidSpec", 10)
+    pull_request.until_condition("Accepted", "False", "InvalidSpec")
     pull_request.close()
     pull_request.until_gone()
     assert pull_request.left() == []
     assert watcher.engine_runs(pull_request.name)[0] == 2
 
 
+@side_by_side
 def test_a_second_review_app_of_a_pull_request_waits_until_the_first_is_gone(
     repository: Repository, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:
@@ -133,20 +136,21 @@ def test_a_second_review_app_of_a_pull_request_waits_until_the_first_is_gone(
     objects = first.objects()
 
     second.open(commits["endless"], pr=first.number)
-    refused = second.until_condition("Accepted", "False", "InvalidSpec", 10)
+    refused = second.until_condition("Accepted", "False", "InvalidSpec")
     assert f"spec.pr: acme/shop#{first.number} has the ReviewApp {first.name} already: delete one" in refused["message"]
 
     # Its end is not the first one's; but the first one's end is its beginning.
     second.close()
-    second.until_gone(10)
+    second.until_gone()
     assert set(first.objects()) >= set(objects)
     second.open(commits["endless"], pr=first.number)
-    second.until_condition("Accepted", "False", "InvalidSpec", 10)
+    second.until_condition("Accepted", "False", "InvalidSpec")
     first.close()
     second.until_condition("Accepted", "True", seconds=20)
     watcher.until_updated(second.name)
 
 
+@side_by_side
 def test_of_several_at_once_one_gets_the_pull_request(
     repository: Repository, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:
@@ -161,7 +165,7 @@ def test_of_several_at_once_one_gets_the_pull_request(
     for one in everyone:
         if one is not accepted:
             one.close()
-            one.until_gone(10)
+            one.until_gone()
     assert set(everyone[0].objects()) >= set(objects)
 
 
@@ -185,18 +189,20 @@ def test_an_object_in_the_way_that_is_not_ours(
     assert cluster.get(SERVICES, pull_request.namespace, pull_request.app) == theirs
 
 
+@side_by_side
 def test_an_object_in_the_way_that_goes(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:
     service = {"metadata": {"name": pull_request.app}, "spec": {"ports": [{"port": 80}]}}
     cluster.create(SERVICES, pull_request.namespace, service)
     pull_request.open(commits["first"])
-    pull_request.until_condition("Ready", "False", "ForeignObject", 10)
+    pull_request.until_condition("Ready", "False", "ForeignObject")
     cluster.delete(SERVICES, pull_request.namespace, pull_request.app)
     watcher.until_updated(pull_request.name)
     until(lambda: pull_request.condition("Ready")["reason"] == "Building", "it is being built")
 
 
+@side_by_side
 def test_what_else_is_in_its_namespace_survives_it(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:

@@ -16,6 +16,7 @@ from provisioner.render import MASK
 from stacks.review_app import stack_label_selector
 from tests.e2e.conftest import CERTIFICATES
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 from watcher.cluster import DECLARED, SECRETS, Cluster, Object
@@ -110,6 +111,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
+@side_by_side
 def test_before_the_build_has_ended(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher
 ) -> None:
@@ -118,6 +120,7 @@ def test_before_the_build_has_ended(
     assert_equal(rendered(watcher, pull_request, REVIEWAPP_TLS_SECRET=""), shown(pull_request))
 
 
+@side_by_side
 def test_once_it_is_ready(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:

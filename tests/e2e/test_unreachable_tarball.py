@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 
 pytestmark = pytest.mark.cluster
 
 
+@side_by_side
 def test_it_says_which_and_why_and_the_right_address_heals_it(
     pull_request: PullRequest, commits: dict[str, str]
 ) -> None:

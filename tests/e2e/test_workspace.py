@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
 from tests.e2e.watching import RunningWatcher
 from tests.integration import language_host
 
@@ -23,9 +24,8 @@ pytestmark = pytest.mark.cluster
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def reviewapp(tmp_path: Path, watcher: RunningWatcher) -> Run:
-    """Runs the command line with the watcher's settings, in a folder."""
+def command_line(tmp_path: Path, watcher: RunningWatcher) -> Run:
+    """Return what runs the command line with the watcher's settings, in a folder."""
     programs = tmp_path / "programs"
     programs.mkdir()
     language_host.install(programs)
@@ -45,9 +45,11 @@ def reviewapp(tmp_path: Path, watcher: RunningWatcher) -> Run:
     return run
 
 
+@side_by_side
 def test_a_preview_right_after_the_watchers_update_shows_no_change(
-    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, reviewapp: Run, tmp_path: Path
+    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, tmp_path: Path
 ) -> None:
+    reviewapp = command_line(tmp_path, watcher)
     pull_request.open(commits["endless"])
     watcher.until_updated(pull_request.name)
     for name in (f"acme/shop#{pull_request.number}", pull_request.stack, pull_request.name):
@@ -72,8 +74,8 @@ def test_a_preview_right_after_the_watchers_update_shows_no_change(
     }
 
 
-def test_a_review_app_that_is_not_there_is_said_to_be(reviewapp: Run, tmp_path: Path) -> None:
-    done = reviewapp("workspace", "acme/shop#999999", str(tmp_path / "folder"))
+def test_a_review_app_that_is_not_there_is_said_to_be(watcher: RunningWatcher, tmp_path: Path) -> None:
+    done = command_line(tmp_path, watcher)("workspace", "acme/shop#999999", str(tmp_path / "folder"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: no review app 'acme/shop#999999' has a stack: name it as owner/repo#pr")
     assert not (tmp_path / "folder").exists()

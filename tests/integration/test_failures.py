@@ -40,7 +40,7 @@ def test_invalid(stacks: Stacks, make_inputs: MakeInputs) -> None:
     wrong = inputs.model_copy(update={"workload": inputs.workload.model_copy(update={"port": 99_999})})
     error = refused(stacks, wrong)
     assert error.reason == "Invalid"
-    assert error.target in {"Service/shop-7", "Deployment/shop-7"}
+    assert error.target in {"Service/shop-7", "Deployment/shop-7", "NetworkPolicy/shop-7"}
     assert "Invalid value: 99999: must be between 1 and 65535" in error.detail
     assert not error.detail.startswith("resource")
     assert stacks.up(inputs, 0).changed
