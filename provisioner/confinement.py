@@ -7,7 +7,15 @@ from provisioner.patterns import Pattern
 from provisioner.quantities import number
 from provisioner.review_app import Config, Spec
 from provisioner.settings import StackSettings
-from stacks.inputs import Confinement, Network
+from stacks.inputs import Confinement, Network, OwnNamespace
+
+# While one version takes over from another there are the Pods of both, and those of one before on their way out.
+_SHARES = 4
+_PODS = 12
+# A reset makes the next database before the last one has gone. Beside each there can be the Pods of its copy.
+_DATABASES = 2
+_DATABASE_CPU = 8
+_DATABASE_MEMORY = 8 * 1024**3
 
 
 def confinement(spec: Spec, settings: StackSettings) -> Confinement:
@@ -36,6 +44,39 @@ def network(settings: StackSettings) -> Network | None:
     if not settings.network_policies:
         return None
     return Network(denied_ranges=settings.egress_denied_ranges, route_namespaces=settings.route_namespaces)
+
+
+def own_namespace(spec: Spec, settings: StackSettings) -> OwnNamespace | None:
+    """Return the namespace that an app gets for itself; None where apps share those that their configs name.
+
+    Raises:
+        SpecRefused: as from `confinement`.
+    """
+    if settings.namespace_mode == "shared":
+        return None
+    boxed = confinement(spec, settings)
+    cpu = _SHARES * number(settings.cpu_maximum) + _DATABASE_CPU
+    memory = _SHARES * number(settings.memory_maximum) + _DATABASE_MEMORY
+    storage = _DATABASES * number(settings.database_maximum_storage_size)
+    return OwnNamespace(
+        home=spec.config.namespace,
+        pod_security="baseline" if boxed.root else "restricted",
+        quota={
+            "pods": str(_PODS),
+            "limits.cpu": f"{int(cpu * 1000)}m",
+            "limits.memory": str(int(memory)),
+            "persistentvolumeclaims": str(_DATABASES),
+            "requests.storage": str(int(storage)),
+        },
+        # The installation's, and not the app's own: they are for what is not the app.
+        defaults=Confinement(
+            cpu_request=settings.cpu_request,
+            cpu_limit=settings.cpu_limit,
+            memory_request=settings.memory_request,
+            memory_limit=settings.memory_limit,
+        ),
+        denies=settings.network_policies,
+    )
 
 
 def _pair(config: Config, kind: str, request: str, limit: str, maximum: str) -> tuple[str, str]:

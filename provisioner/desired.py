@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provisioner import build_options
 from provisioner.builders import builder_fields
-from provisioner.confinement import confinement, network
+from provisioner.confinement import confinement, network, own_namespace
 from provisioner.databases import Known, settle, wanted_database
 from provisioner.errors import Refusal, SpecRefused
 from provisioner.review_app import Config, Spec
@@ -59,7 +59,11 @@ def stack_inputs(
     name = naming.app_name(spec.repo, spec.pr)
     stack = naming.stack_name(spec.repo_owner, spec.repo, spec.pr)
     build = build or wanted_build(spec, settings)
-    boxed, reached = confinement(spec, settings), network(settings)
+    boxed, reached, own = confinement(spec, settings), network(settings), own_namespace(spec, settings)
+    namespace = naming.own_namespace(name) if own else spec.config.namespace
+    if namespace in settings.own_namespaces:
+        remedy = f"would have the namespace {namespace}, which is the platform's: rename the repository"
+        raise SpecRefused([Refusal("spec.repo", repr(spec.repo), remedy)])
     route = Route(
         host=f"{name}.{settings.app_domain}",
         ingress_class=settings.ingress_class,
@@ -70,14 +74,13 @@ def stack_inputs(
         # What runs belongs to the config it was built with: another port or variable would break the old version.
         running = previous.workload.model_copy(update={"paused": paused})
         database = settle(previous.database) if previous.database and known.ready else previous.database
-        return previous.model_copy(
-            update={"build": build, "route": route, "workload": running, "database": database, "network": reached}
-        )
+        changed = {"build": build, "route": route, "workload": running, "database": database, "network": reached}
+        return previous.model_copy(update=changed)
     asked = spec.config.database
     return StackInputs(
         stack=stack,
         name=name,
-        namespace=spec.config.namespace,
+        namespace=namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
         workload=_workload(spec, image, build.image, cache, boxed, replicas=1 if built else 0, paused=paused),
         route=route,
@@ -86,6 +89,7 @@ def stack_inputs(
         if asked
         else None,
         network=reached,
+        own_namespace=own,
     )
 
 

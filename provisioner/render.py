@@ -15,7 +15,7 @@ from provisioner.refusals import MISSING, escaped, without_credentials
 from provisioner.review_app import KIND, VERSION, Spec, Status, parse
 from provisioner.rules import require_allowed
 from provisioner.settings import StackSettings
-from stacks import naming
+from stacks import naming, own_namespace
 from stacks.inputs import TLS
 from stacks.manifest import Manifest
 from stacks.naming import GROUP, PAUSED_ANNOTATION, REBUILD_ANNOTATION
@@ -105,6 +105,9 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
         known=Known(ready=built),
     )
     declared = manifests(inputs if show_secrets else _masked(inputs))
+    if own := inputs.own_namespace:
+        # What the watcher makes before the stack.
+        declared = [own_namespace.namespace(inputs, own), *own_namespace.bounds(inputs, own), *declared]
     for manifest in declared:
         unseen = manifest["metadata"]["name"] == tls_secret_name(inputs)
         if "data" in manifest and (unseen or not show_secrets):

@@ -187,6 +187,7 @@ class Status(Model):
     image_digest: str | None = Field(default=None, description="Digest by which that image runs.")
     url: str | None = Field(default=None, description="Where the app answers.")
     stack: str | None = Field(default=None, description="Name of the Pulumi stack.")
+    namespace: str | None = Field(default=None, description="Where the app runs.")
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
 

@@ -53,6 +53,10 @@ class StackSettings(Rules, BuilderSettings):
     ] = Field(description="Where images are pushed: host[:port][/path], without a scheme.")
     registry_insecure: bool = Field(default=False, description="Whether the registry speaks plain HTTP.")
     namespace: Label = Field(default="reviewapp-system", description="The watcher's own namespace.")
+    namespace_mode: Literal["shared", "per-app"] = Field(
+        default="shared",
+        description="Where apps live: in the namespace that their config names, or each in one that is made for it.",
+    )
     build_namespace: Label = Field(default="reviewapp-builds", description="Where build Jobs run.")
     push_secret_name: Name | None = Field(
         default=None, description="Secret in the build namespace, type dockerconfigjson, with which images are pushed."

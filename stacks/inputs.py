@@ -204,6 +204,16 @@ class Database(_Part):
     settled: bool = Field(default=False, description="Whether it has been ready, all data copied; then the app runs.")
 
 
+class OwnNamespace(_Part):
+    """The namespace that an app has for itself, and what bounds it."""
+
+    home: str = Field(description="The namespace that the config names; what the config names is copied from there.")
+    pod_security: Literal["baseline", "restricted"] = Field(description="The Pod Security Standard that holds there.")
+    quota: dict[str, str] = Field(description="What all its Pods and claims may take, as a ResourceQuota has it.")
+    defaults: Confinement = Field(description="What a container there takes that says nothing of it.")
+    denies: bool = Field(default=True, description="Whether Pods that no other NetworkPolicy selects reach nothing.")
+
+
 class StackInputs(_Part):
     """Everything that one review app's stack declares."""
 
@@ -216,6 +226,7 @@ class StackInputs(_Part):
     build: Build | None
     database: Database | None = None
     network: Network | None = Field(default=None, description="None: no NetworkPolicy.")
+    own_namespace: OwnNamespace | None = Field(default=None, description="None: it shares `namespace` with others.")
 
     def digest(self) -> str:
         """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""

@@ -71,6 +71,11 @@ def app_name(repository: str, pull_request: str) -> str:
     return f"{slug(repository, MAXIMUM_LENGTH - _SUFFIX_ROOM - len(pull_request) - 1)}-{pull_request}"
 
 
+def own_namespace(app: str) -> str:
+    """Return the name of the namespace that an app has for itself, where each has one."""
+    return f"review-{app}"
+
+
 def part_name(app: str, suffix: str) -> str:
     """Return `<app>--<suffix>`: the name of a further object of the app."""
     return slug(f"{app}--{suffix}")

@@ -38,7 +38,7 @@ class Bindings:
         self._cluster = cluster
         self._namespace = namespace
         # Namespaces by ReviewApp, of updates that the journal does not know yet.
-        self._taken: dict[str, str] = {}
+        self._taken: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     def take(self, review_app: str, namespace: str) -> None:
@@ -48,7 +48,7 @@ class Bindings:
             ApplyRefused: the watcher has not got them, and may not bind them there.
         """
         with self._lock:
-            self._taken[review_app] = namespace
+            self._taken.setdefault(review_app, set()).add(namespace)
             if self._is_allowed(namespace):
                 return
             self._bind(namespace)
@@ -61,9 +61,8 @@ class Bindings:
     def release(self, review_app: str, in_use: Collection[str], namespaces: Collection[str] = ()) -> None:
         """Take back what was taken for a ReviewApp, and the rights in `namespaces`, unless others use them."""
         with self._lock:
-            taken = self._taken.pop(review_app, None)
-            no_more = {*namespaces, *([taken] if taken else [])}
-            for namespace in sorted(no_more - set(in_use) - set(self._taken.values())):
+            no_more = {*namespaces, *self._taken.pop(review_app, ())}
+            for namespace in sorted(no_more - set(in_use).union(*self._taken.values())):
                 self._unbind(namespace)
 
     def tidy(self, in_use: Collection[str]) -> None:

@@ -95,6 +95,8 @@ CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 SERVICES = Resource("v1", "Service", "services")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
+QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGES = Resource("v1", "LimitRange", "limitranges")
 CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 STATEFUL_SETS = Resource("apps/v1", "StatefulSet", "statefulsets")
 DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
@@ -224,17 +226,33 @@ class Cluster:
         path = resource.path(namespace, name, subresource)
         return self._json("PATCH", path, body=body, content_type="application/merge-patch+json")
 
+    def apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> Object:
+        """Make an object what `body` says, and the object if there is none; what others have set besides stays.
+
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/
+        """
+        path = resource.path(namespace, body["metadata"]["name"])
+        query: dict[str, str | None] = {"fieldManager": manager, "force": "true"}
+        # JSON is YAML.
+        return self._json("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+
     def change(self, resource: Resource, namespace: str | None, name: str, operations: Sequence[Object]) -> Object:
         """Change an object by a JSON patch (https://www.rfc-editor.org/rfc/rfc6902): all of it, or nothing."""
         path = resource.path(namespace, name)
         return self._json("PATCH", path, body=operations, content_type="application/json-patch+json")
 
-    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
-        """Delete an object and, in the background, what it owns. An object that is gone is no error."""
+    def delete(self, resource: Resource, namespace: str | None, name: str, uid: str | None = None) -> None:
+        """Delete an object and, in the background, what it owns. An object that is gone is no error.
+
+        With a `uid` one of another UID, which has come in its place, is as good as gone.
+        """
+        options: Object = {"propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
         try:
-            self._json("DELETE", resource.path(namespace, name), body={"propagationPolicy": "Background"})
+            self._json("DELETE", resource.path(namespace, name), body=options)
         except ApiRefused as error:
-            if error.status != 404:
+            if error.status != 404 and not (uid and error.status == 409):
                 raise
 
     def watch(

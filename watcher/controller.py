@@ -22,6 +22,7 @@ from provisioner.errors import (
     EngineInterrupted,
     EngineKilled,
     EngineTimeout,
+    ForeignObject,
     LockOwner,
     ReviewAppError,
 )
@@ -32,6 +33,7 @@ from provisioner.warm_up import warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
+from watcher import own_namespaces
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
 from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
@@ -168,6 +170,8 @@ class Controller:
         else:
             self._failures.pop(name, None)
             error = None
+            if not view.deleting:
+                self._refresh(view)
         if error is None:
             self._queue.forget(name)
         if not view.deleting or view.claimed:
@@ -211,10 +215,7 @@ class Controller:
         name = view.name
         try:
             end_superseded(self._cluster, view.jobs, action.inputs)
-            require_namespaces(self._cluster, action.inputs)
-            self._bindings.take(name, action.inputs.namespace)
-            if self._settings.named_objects == "labelled":
-                require_shared(self._cluster, parse(view.review_app["spec"]))
+            self._take_namespace(view, action.inputs)
             require_build_secrets(view.lookups.missing)
             refuse_foreign(self._cluster, action.inputs)
             finished = True
@@ -225,6 +226,7 @@ class Controller:
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
             result = self._update(action, slot)
+            self._leave_others(view, action.inputs)
             self._tag(view, action.inputs, slot)
             self._note(view, action.inputs, "applied", and_before=not finished)
         except EngineInterrupted:
@@ -242,6 +244,41 @@ class Controller:
         self._failures.pop(name, None)
         _log.info("updated", review_app=name, stack=action.inputs.stack, **_figures(result))
         return None
+
+    def _take_namespace(self, view: View, inputs: StackInputs) -> None:
+        """Have the app's namespace ready, with our rights and what its config names in it.
+
+        Raises:
+            ApplyRefused, ForeignObject: it can't be.
+        """
+        spec, own = parse(view.review_app["spec"]), inputs.own_namespace
+        if own:
+            own_namespaces.make(self._cluster, inputs, own)
+            self._bindings.take(view.name, own.home)
+        require_namespaces(self._cluster, inputs)
+        self._bindings.take(view.name, inputs.namespace)
+        if self._settings.named_objects == "labelled":
+            require_shared(self._cluster, spec)
+        if own:
+            own_namespaces.furnish(self._cluster, inputs, own, spec)
+
+    def _leave_others(self, view: View, inputs: StackInputs) -> None:
+        """Delete a namespace that the app had for itself before, and has no more."""
+        others = {*(view.entry.namespaces if view.entry else ())} - {inputs.namespace, self._settings.build_namespace}
+        own_namespaces.remove(self._cluster, inputs.stack, others)
+
+    def _refresh(self, view: View) -> None:
+        """Have copies follow what they are copies of; what can't be copied any more stays as it was."""
+        inputs = view.entry.inputs if view.entry else None
+        if inputs is None or inputs.own_namespace is None:
+            return
+        spec = parse(view.review_app["spec"])
+        try:
+            if self._settings.named_objects == "labelled":
+                require_shared(self._cluster, spec)
+            own_namespaces.refresh(self._cluster, inputs, inputs.own_namespace, spec)
+        except (ApplyRefused, ForeignObject) as error:
+            _log.warning("not_copied", review_app=view.name, error=str(error))
 
     def _update(self, action: Apply, slot: int) -> UpdateResult:
         if action.unfinished == action.inputs:
@@ -308,7 +345,10 @@ class Controller:
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack, **_figures(result))
-        left = sweep(self._cluster, action.stack, there, self._settings.build_namespace)
+        own = set(own_namespaces.remove(self._cluster, action.stack, there))
+        shared = [place for place in there if place not in own]
+        left = [f"Namespace {place}" for place in sorted(own)]
+        left += sweep(self._cluster, action.stack, shared, self._settings.build_namespace)
         left += going(self._cluster, action.stack, [place for place in phases if phases[place] == "going"])
         return left + [
             f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
@@ -336,7 +376,7 @@ class Controller:
         if entry:
             self._journal.remove(name)
             waiting |= set(self._observation.asking_for_host(entry.inputs.name))
-        self._bindings.release(name, self._in_use(), entry.namespaces if entry else ())
+        self._bindings.release(name, self._in_use(), _places(entry) if entry else ())
         for other in waiting - {name}:
             self._queue.add(other)
 
@@ -355,7 +395,7 @@ class Controller:
 
     def _in_use(self) -> set[str]:
         """Return the namespaces where stacks may have objects, and that of builds, whose rights are not bound here."""
-        return {self._settings.build_namespace}.union(*(entry.namespaces for entry in self._journal.all()))
+        return {self._settings.build_namespace}.union(*(_places(entry) for entry in self._journal.all()))
 
     def _is_dead(self, owner: LockOwner) -> bool:
         """Whether a lock's owner was a watcher whose Pod is gone. A lock of anybody else is never judged."""
@@ -381,6 +421,12 @@ class Controller:
         review_app["status"] = answer["status"]
         for event in changes(old, new):
             record(self._cluster, review_app, event)
+
+
+def _places(entry: Entry) -> tuple[str, ...]:
+    """Return the namespaces in which a stack takes rights."""
+    own = entry.inputs.own_namespace
+    return (*entry.namespaces, own.home) if own else entry.namespaces
 
 
 def _registry_silent(image: str, reason: str) -> None:

@@ -128,16 +128,19 @@ def watcher_rights(
         values: the settings, where they are known.
     """
     certificate = values.tls_secret if values else None
+    per_app = bool(values and values.namespace_mode == "per-app")
     account = f"{namespace}/{rights.SERVICE_ACCOUNT}"
     lacking = [
         right
-        for right in rights.needed(namespace, builds, apps, certificate)
+        for right in rights.needed(namespace, builds, apps, certificate, own_namespaces=per_app)
         if not section(cluster.create(_REVIEWS, None, rights.review(right, namespace)), "status").get("allowed")
     ]
     if not lacking:
         yield ok(f"service account {account} has every right that it needs")
     for right in lacking:
         file = "certificate" if right.resource.startswith("secrets:") else "rbac"
+        if per_app and right in rights.needed(namespace, builds, (), own_namespaces=True):
+            file = "per-app" if right not in rights.needed(namespace, builds, ()) else file
         yield wrong(f"service account {account} may not {right}", f"`kubectl apply -f deploy/{file}.yaml`")
 
 

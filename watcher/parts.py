@@ -94,8 +94,8 @@ def is_of_app(pod: Object) -> bool:
 
 
 def app_namespace(review_app: Object) -> str | None:
-    """Return the namespace that a ReviewApp asks for."""
-    return section(review_app, "spec", "config").get("namespace")
+    """Return the namespace of a ReviewApp's app, or the one that it asks for where it has none yet."""
+    return section(review_app, "status").get("namespace") or section(review_app, "spec", "config").get("namespace")
 
 
 def events(cluster: Cluster, review_app: Object, build_namespace: str) -> list[Object]:

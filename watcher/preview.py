@@ -184,9 +184,12 @@ def _looks(
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "what the rules allow", partial(require_allowed, spec, settings)
     for name in namespaces(inputs):
+        if inputs.own_namespace and name == inputs.namespace:
+            # The update makes it.
+            continue
         yield f"whether namespace {name} is there", partial(require_namespace, cluster, name)
     repository = f"{spec.repo_owner}/{spec.repo}"
-    yield f"whether namespace {inputs.namespace} is open to {repository}", partial(_require_open, cluster, spec)
+    yield f"whether namespace {spec.config.namespace} is open to {repository}", partial(_require_open, cluster, spec)
     if settings.named_objects == "labelled":
         yield "whether what the config names is shared", partial(require_shared, cluster, spec)
     yield "whether the Secrets of the build are there", partial(require_build_secrets, missing)

@@ -1,4 +1,4 @@
-"""The rights that the watcher's service account needs: the same as `deploy/rbac.yaml` gives, as a table. Pure."""
+"""The rights that the watcher's service account needs: the same as `deploy/` gives, as a table. Pure."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ _EVERYWHERE: Final = (
     ("rbac.authorization.k8s.io", f"rolebindings:{APPS_ROLE}", ("delete",)),
     ("rbac.authorization.k8s.io", f"clusterroles:{APPS_ROLE}", ("bind",)),
 )
+# With the setting namespace_mode: per-app.
+_OWN_NAMESPACES: Final = (
+    ("", "namespaces", ("create", "patch", "delete")),
+    ("", "resourcequotas", ("create", "patch")),
+    ("", "limitranges", ("create", "patch")),
+    ("", "configmaps", ("create", "patch")),
+)
 _OWN: Final = (("", "secrets", ("list", "create", "update", "delete")), ("", "pods", ("get",)))
 _EVENTS: Final = (("", "events", ("create",)),)
 
@@ -62,7 +69,9 @@ class Right:
         return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''} {where}"
 
 
-def needed(namespace: str, builds: str, apps: Iterable[str], certificate: str | None = None) -> Iterator[Right]:
+def needed(
+    namespace: str, builds: str, apps: Iterable[str], certificate: str | None = None, *, own_namespaces: bool = False
+) -> Iterator[Right]:
     """Yield each right that the watcher needs.
 
     Args:
@@ -70,8 +79,11 @@ def needed(namespace: str, builds: str, apps: Iterable[str], certificate: str | 
         builds: that of builds.
         apps: where apps of ours are, by which the watcher has bound its role there.
         certificate: the wildcard certificate's Secret, as namespace/name, if there is to be one.
+        own_namespaces: whether each app has a namespace for itself.
     """
     yield from _expand(_EVERYWHERE, None)
+    if own_namespaces:
+        yield from _expand(_OWN_NAMESPACES, None)
     yield from _expand(_OWN, namespace)
     yield from _expand(_EVENTS, "default")
     yield from _expand(_BUILDS, builds)

@@ -98,6 +98,7 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
         else None,
         url=route.url(inputs) if inputs else None,
         stack=inputs.stack if inputs else None,
+        namespace=inputs.namespace if inputs else None,
         observed_generation=generation,
         conditions=tuple(_condition(finding, old, generation, now) for finding in findings),
     )

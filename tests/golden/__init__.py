@@ -180,6 +180,9 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "queue-of-kueue": Variant(settings={"kueue_queue": "builds"}),
+    "namespace-of-its-own": Variant(
+        config={"migrate": None, "registrySecretName": None}, settings={"namespace_mode": "per-app"}
+    ),
     "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
     "other-limits-and-images": Variant(
         settings={

@@ -14,9 +14,9 @@ from watcher.rights import Right, needed, review
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
 
-def given() -> set[Right]:
+def given(*more: str) -> set[Right]:
     """Every right that `deploy/` gives to the watcher, with the role that it binds itself as in `apps`."""
-    files = [DEPLOY / f"{name}.yaml" for name in ("rbac", "certificate")]
+    files = [DEPLOY / f"{name}.yaml" for name in ("rbac", "certificate", *more)]
     documents: list[Any] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     documents.append({"kind": "RoleBinding", "metadata": {"namespace": "apps"}} | role_binding("reviewapp-system"))
     rules = {(d["kind"], d["metadata"]["name"]): d["rules"] for d in documents if "rules" in d}
@@ -39,7 +39,9 @@ def given() -> set[Right]:
 
 
 def test_they_are_those_of_deploy() -> None:
-    assert set(needed("reviewapp-system", "reviewapp-builds", ["apps"], "certificates/wildcard-tls")) == given()
+    places = ("reviewapp-system", "reviewapp-builds", ["apps"], "certificates/wildcard-tls")
+    assert set(needed(*places)) == given()
+    assert set(needed(*places, own_namespaces=True)) == given("per-app")
 
 
 def test_a_right_is_asked_for_as_the_api_server_will_be() -> None:

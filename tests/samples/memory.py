@@ -1,0 +1,191 @@
+"""A stand-in for an API server: objects in memory, with the versions, watches and field managers that a watcher needs.
+
+It checks neither schemas nor rights, and runs nothing: no Job ever ends here.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+import time
+from collections.abc import Generator
+from typing import Any, Literal, cast
+
+from watcher.cluster import ApiRefused, Cluster, Object, Resource
+
+_SILENT_SECONDS = 0.2
+
+
+class MemoryCluster(Cluster):
+    """Objects by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self._versions = itertools.count(1)
+        # (version, type, plural, object), until every watch has passed on.
+        self._log: list[tuple[int, str, str, Object]] = []
+        self._changed = threading.Condition(threading.RLock())
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        with self._changed:
+            return copy.deepcopy(self.objects.get(_key(resource, namespace, name)))
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+    ) -> tuple[list[Object], str]:
+        with self._changed:
+            found = [
+                copy.deepcopy(item)
+                for (plural, place, named), item in self.objects.items()
+                if plural == resource.plural and namespace in {None, place} and name in {None, named}
+            ]
+            version = str(next(self._versions))
+        return [item for item in found if _matches(item, label_selector)], version
+
+    def resources(self, api_version: str) -> list[Object]:
+        return []
+
+    def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        if "review" in resource.plural and "access" in resource.plural:
+            return {"status": {"allowed": True}}
+        name: str = body["metadata"].get("name") or f"generated-{next(self._versions)}"
+        key = _key(resource, namespace, name)
+        with self._changed:
+            if key in self.objects:
+                raise ApiRefused(409, "AlreadyExists", f"{resource.plural} {name} already exists")
+            return self._put(resource, key, copy.deepcopy(body), "ADDED")
+
+    def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        key = _key(resource, namespace, body["metadata"]["name"])
+        with self._changed:
+            if key not in self.objects:
+                raise ApiRefused(404, "NotFound", f"{key} not found")
+            return self._put(resource, key, copy.deepcopy(body), "MODIFIED")
+
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        subresource: Literal["status"] | None = None,
+    ) -> Object:
+        key = _key(resource, namespace, name)
+        with self._changed:
+            live = self.objects.get(key)
+            if live is None:
+                raise ApiRefused(404, "NotFound", f"{key} not found")
+            wanted = body.get("metadata", {}).get("resourceVersion")
+            if wanted and wanted != live["metadata"]["resourceVersion"]:
+                raise ApiRefused(409, "Conflict", f"{key} has changed")
+            merged = _merged(copy.deepcopy(live), copy.deepcopy(body))
+            if merged == live:
+                return copy.deepcopy(live)
+            if "deletionTimestamp" in merged["metadata"] and not merged["metadata"].get("finalizers"):
+                self._drop(resource, key)
+                return merged
+            return self._put(resource, key, merged, "MODIFIED")
+
+    def apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> Object:
+        key = _key(resource, namespace, body["metadata"]["name"])
+        with self._changed:
+            live = self.objects.get(key)
+            merged = _merged(copy.deepcopy(live or {}), copy.deepcopy(body))
+            merged["metadata"]["managedFields"] = [{"manager": manager, "operation": "Apply"}]
+            return self._put(resource, key, merged, "MODIFIED" if live else "ADDED")
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, uid: str | None = None) -> None:
+        key = _key(resource, namespace, name)
+        with self._changed:
+            live = self.objects.get(key)
+            if live is None or uid not in {None, live["metadata"]["uid"]}:
+                return
+            if live["metadata"].get("finalizers"):
+                live["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+                self._put(resource, key, live, "MODIFIED")
+            else:
+                self._drop(resource, key)
+
+    def watch(
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+        seconds: float = 300.0,
+    ) -> Generator[tuple[str, Object]]:
+        seen, deadline = int(resource_version), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with self._changed:
+                if not any(entry[0] > seen for entry in self._log[-1:]):
+                    self._changed.wait(_SILENT_SECONDS)
+                news = [entry for entry in self._log if entry[0] > seen]
+                bookmark = str(next(self._versions))
+            for version, kind, plural, item in news:
+                seen = version
+                place, named = item["metadata"].get("namespace"), item["metadata"]["name"]
+                is_asked_for = plural == resource.plural and namespace in {None, place} and name in {None, named}
+                if is_asked_for and _matches(item, label_selector):
+                    yield kind, copy.deepcopy(item)
+            yield "BOOKMARK", {"metadata": {"resourceVersion": bookmark}}
+
+    def forget_the_past(self) -> None:
+        """Keep no event for watches that are to come; those that are open must have seen all."""
+        with self._changed:
+            del self._log[:]
+
+    def _put(self, resource: Resource, key: tuple[str, str, str], item: Object, event: str) -> Object:
+        version = next(self._versions)
+        metadata = item["metadata"]
+        metadata |= {"resourceVersion": str(version), "uid": metadata.get("uid") or f"uid-{version}", "name": key[2]}
+        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        metadata.setdefault("generation", 1)
+        if key[1]:
+            metadata["namespace"] = key[1]
+        item |= {"kind": resource.kind, "apiVersion": resource.api_version}
+        self.objects[key] = item
+        self._say(version, event, resource, item)
+        return copy.deepcopy(item)
+
+    def _drop(self, resource: Resource, key: tuple[str, str, str]) -> None:
+        item = self.objects.pop(key)
+        version = next(self._versions)
+        self._say(
+            version, "DELETED", resource, item | {"metadata": item["metadata"] | {"resourceVersion": str(version)}}
+        )
+
+    def _say(self, version: int, event: str, resource: Resource, item: Object) -> None:
+        self._log.append((version, event, resource.plural, copy.deepcopy(item)))
+        self._changed.notify_all()
+
+
+def _key(resource: Resource, namespace: str | None, name: str) -> tuple[str, str, str]:
+    return (resource.plural, (namespace or "") if resource.namespaced else "", name)
+
+
+def _matches(item: Object, selector: str | None) -> bool:
+    labels: dict[str, str] = item["metadata"].get("labels") or {}
+    for part in (selector or "").split(","):
+        key, is_value, value = part.partition("=")
+        if part and (labels.get(key) != value if is_value else key not in labels):
+            return False
+    return True
+
+
+def _merged(live: Any, change: Any) -> Any:
+    """Return what a JSON merge patch makes of a document (https://www.rfc-editor.org/rfc/rfc7396)."""
+    if not isinstance(change, dict):
+        return change
+    merged: dict[str, Any] = cast("dict[str, Any]", live) if isinstance(live, dict) else {}
+    for key, value in cast("dict[str, Any]", change).items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
