@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
 from provisioner.refusals import matching
-from provisioner.setting_types import Amount, Builders
+from provisioner.setting_types import Amount, Builders, Registries
 from stacks.inputs import Builder, BuildNetwork
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -41,6 +41,10 @@ class BuilderSettings(BaseSettings):
     build_priority_class: (
         Annotated[str, matching(rf"{_LABEL}(\.{_LABEL})*", "must be the name of a PriorityClass")] | None
     ) = Field(default=None, description="PriorityClass of build Pods.")
+    image_registries: Registries = Field(
+        default=(),
+        description="Registries, or paths in them, from which the images of Dockerfiles may come; any if left out.",
+    )
     maximum_builds: int | None = Field(
         default=None,
         ge=1,
@@ -59,6 +63,14 @@ class BuilderSettings(BaseSettings):
             message = "is what BuildKit alone can do: leave {others} out of builder and app_builders"
             raise PydanticCustomError("network", message, {"others": " and ".join(sorted(map(str, others)))})
         return network
+
+    @field_validator("image_registries")
+    @classmethod
+    def _kaniko_takes_any(cls, registries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if registries and "kaniko" in {info.data.get("builder"), *info.data.get("app_builders", ())}:
+            message = "is what Kaniko can't be held to: leave it out of builder and app_builders"
+            raise PydanticCustomError("registries", message)
+        return registries
 
     @field_validator("kueue_queue")
     @classmethod

@@ -40,6 +40,7 @@ def builder_fields(options: BuildOptions | None, settings: StackSettings) -> dic
             memory_limit=settings.build_memory_limit,
         ),
         "priority_class": settings.build_priority_class,
+        "image_registries": settings.image_registries,
         "queue": settings.kueue_queue,
     }
 

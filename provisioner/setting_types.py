@@ -6,6 +6,7 @@ A list is one in the file; in the environment, and in the file too if that is sh
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
@@ -17,6 +18,8 @@ from provisioner import quantities
 from provisioner.patterns import Pattern
 from provisioner.refusals import matching
 from stacks.inputs import Builder
+
+_REGISTRY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*")
 
 
 def _split(value: object) -> object:
@@ -42,6 +45,12 @@ def _label(text: str) -> None:
         raise ValueError(text)
 
 
+def _registry(text: str) -> None:
+    # A first part that has neither is a user of Docker Hub, as in library/alpine.
+    if not _REGISTRY.fullmatch(text) or not re.search(r"[.:]", text.partition("/")[0]):
+        raise ValueError(text)
+
+
 def _quantity(text: str) -> str:
     if quantities.number(text) == 0:
         raise PydanticCustomError("zero", "must be more than nothing")
@@ -53,6 +62,9 @@ Repositories = Annotated[
     Texts, _each(Pattern.parse, "must be patterns of repositories, as in acme/shop or acme/site-*")
 ]
 Namespaces = Annotated[Texts, _each(_label, "must be names of namespaces")]
+Registries = Annotated[
+    Texts, _each(_registry, "must be registries, or paths in them, as in registry.example.com or docker.io/library")
+]
 Builders = Annotated[tuple[Builder, ...], NoDecode, BeforeValidator(_split)]
 Ranges = Annotated[Texts, _each(ipaddress.ip_network, "must be ranges of addresses, as in 10.0.0.0/8")]
 Amount = Annotated[str, matching(quantities.PATTERN, quantities.REMEDY), AfterValidator(_quantity)]

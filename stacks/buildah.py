@@ -20,6 +20,7 @@ _VOLUME: Final = "buildah"
 _STORAGE: Final = "/storage"
 _CONFIGURATION: Final = "/etc/buildah"
 _REGISTRIES: Final = f"{GROUP}/registries.conf"
+_POLICY: Final = f"{GROUP}/policy.json"
 
 # The folder that is built from comes last, after the Secrets: Buildah reads no option behind it.
 _FOLDER_LAST: Final = """folder=$1; shift; {offer}set -- "$@" "$folder"; """
@@ -38,7 +39,13 @@ _AS_ROOT_OF_A_NAMESPACE: Final[Manifest] = {
 
 def step(build: Build) -> BuildStep:
     """Return it."""
-    item = {"path": "registries.conf", "fieldRef": {"fieldPath": f"metadata.annotations['{_REGISTRIES}']"}}
+    files = {"registries.conf": (_REGISTRIES, _registries(build))}
+    if build.image_registries:
+        files["policy.json"] = (_POLICY, _source_policy(build.image_registries))
+    items = [
+        {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+        for path, (annotation, _) in files.items()
+    ]
     offer = build_secrets.OFFER_FILES if build.secrets else ""
     container: Manifest = {
         "name": BUILD_CONTAINER,
@@ -55,6 +62,7 @@ def step(build: Build) -> BuildStep:
                 "--isolation=chroot",
                 "--format=oci",
                 f"--tag=oci:{crane.LAYOUT}",
+                *([f"--signature-policy={_CONFIGURATION}/policy.json"] if build.image_registries else []),
                 *_options(build),
             ]
         ),
@@ -74,9 +82,9 @@ def step(build: Build) -> BuildStep:
         container=container,
         volumes=[
             *build_step.volumes(build, _VOLUME),
-            {"name": "buildah-config", "downwardAPI": {"items": [item]}},
+            {"name": "buildah-config", "downwardAPI": {"items": items}},
         ],
-        annotations={_REGISTRIES: _registries(build)},
+        annotations=dict(files.values()),
         host_users=not build.user_namespace,
     )
 
@@ -90,6 +98,17 @@ def _options(build: Build) -> list[str]:
         arguments.append(f"--platform={options.platform}")
     arguments += [f"--build-arg={name}={value}" for name, value in options.arguments.items()]
     return arguments
+
+
+def _source_policy(registries: tuple[str, ...]) -> str:
+    """Return a policy.json that rejects all images of registries but of these.
+
+    https://github.com/containers/image/blob/main/docs/containers-policy.json.5.md
+    """
+    accept = [{"type": "insecureAcceptAnything"}]
+    images = {"": [{"type": "reject"}], **dict.fromkeys(registries, accept)}
+    # Stages that others build on are no image of a registry.
+    return json.dumps({"default": accept, "transports": {"docker": images}})
 
 
 def _registries(build: Build) -> str:

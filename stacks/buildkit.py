@@ -17,6 +17,7 @@ from stacks.manifest import Manifest
 from stacks.naming import GROUP
 
 _VOLUME: Final = "buildkit"
+_SOURCES: Final = f"{GROUP}/sources.json"
 # Of a Dockerfile without steps no layers are written; what is pushed as such is then the image, which nothing matches.
 _WITHOUT_STEPS: Final = (
     f" && {{ [ -e {crane.NEW_CACHE}/index.json ] || {{ rm -rf {crane.NEW_CACHE}; ln -s oci {crane.NEW_CACHE}; }}; }}"
@@ -38,6 +39,13 @@ def step(build: Build) -> BuildStep:
         volumes.append({"name": "buildkitd-config", "downwardAPI": {"items": [item]}})
         mounts.append({"name": "buildkitd-config", "mountPath": "/etc/buildkitd", "readOnly": True})
         flags.append("--config=/etc/buildkitd/buildkitd.toml")
+    sources: list[str] = []
+    if build.image_registries:
+        annotations[_SOURCES] = _source_policy(build.image_registries)
+        item = {"path": "sources.json", "fieldRef": {"fieldPath": f"metadata.annotations['{_SOURCES}']"}}
+        volumes.append({"name": "sources", "downwardAPI": {"items": [item]}})
+        mounts.append({"name": "sources", "mountPath": "/etc/sources", "readOnly": True})
+        sources.append("--source-policy-file=/etc/sources/sources.json")
     container: Manifest = {
         "name": BUILD_CONTAINER,
         "image": build.builder_image,
@@ -51,6 +59,7 @@ def step(build: Build) -> BuildStep:
             "build",
             "--progress=plain",
             "--frontend=dockerfile.v0",
+            *sources,
             *_options(build),
             f"--output=type=oci,tar=false,dest={crane.LAYOUT}",
             *_cache(build),
@@ -84,6 +93,23 @@ def _options(build: Build) -> list[str]:
         arguments.append("--opt=force-network-mode=none")
     arguments += [f"--opt=build-arg:{name}={value}" for name, value in options.arguments.items()]
     return build_step.literal(arguments)
+
+
+def _source_policy(registries: tuple[str, ...]) -> str:
+    """Return a policy that denies all images but those of these registries, whoever names them: the last rule wins.
+
+    https://github.com/moby/buildkit/blob/master/docs/build-repro.md#reproducing-the-pinned-dependencies
+    """
+    # A tag's and a digest's sign too, where it can't be a port's.
+    below = [f"{one}{sign}*" for one in registries for sign in ("/:@" if "/" in one else "/")]
+    rules = [("DENY", "*"), *(("ALLOW", pattern) for pattern in below)]
+    return json.dumps(
+        {
+            "rules": [
+                {"action": action, "selector": {"identifier": f"docker-image://{pattern}"}} for action, pattern in rules
+            ]
+        }
+    )
 
 
 def _script(build: Build) -> str:

@@ -100,6 +100,9 @@ class Build(_Part):
     user_namespace: bool = Field(default=False, description="Whether the Pod has a user namespace of its own.")
     resources: BuildResources = BuildResources()
     priority_class: str | None = Field(default=None, description="PriorityClass of the build Pod.")
+    image_registries: tuple[str, ...] = Field(
+        default=(), description="Registries, or paths in them, from which images may come; any if empty."
+    )
     queue: str | None = Field(default=None, description="Kueue's queue in which the Job waits, if Kueue runs it.")
     waits: bool = Field(default=False, description="Whether it is not its turn: it has no Job yet.")
     seccomp_profile: str | None = Field(description="Localhost seccomp profile of the builder; Unconfined if None.")

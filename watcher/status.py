@@ -20,6 +20,7 @@ from watcher.cluster import Object, entries, section
 from watcher.conditions import Trouble, commit_pods, find_condition, is_retried, job_pods, job_state, trouble
 from watcher.databases import READY, database_state
 from watcher.decide import View
+from watcher.image_rule import denied
 
 _MESSAGE_LIMIT = 2_000
 # The API server takes 32768 characters; one condition has the lines of a log.
@@ -147,6 +148,8 @@ def _built(view: View, build: Build | None) -> _Finding:
         failed = find_condition(job, "Failed") or {}
         reason = "BuildTimedOut" if failed.get("reason") == "DeadlineExceeded" else "BuildFailed"
         detail = _why(view, found) if found else _with_lines(view, failed.get("message", ""))
+        if rule := denied(build, f"{found.message if found else ''}\n{view.lookups.lines or ''}"):
+            detail = _with_lines(view, rule)
         if view.lookups.lines is None and is_kept(view.review_app, build.job_name):
             # The Pod may have gone since, and nothing else knows them.
             return _Finding("Built", "False", reason, (find_condition(view.review_app, "Built") or {})["message"])

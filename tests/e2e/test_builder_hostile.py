@@ -20,6 +20,7 @@ from stacks.inputs import Build
 from tests.e2e.workshop import SIGNATURE, Workshop, make_secret
 from tests.e2e.workshop import workshop as open_workshop
 from watcher.cluster import NODES, SERVICES, entries, section
+from watcher.image_rule import denied
 
 pytestmark = pytest.mark.cluster
 
@@ -61,6 +62,7 @@ RUN touch /again
 def workshop() -> Generator[Workshop]:
     versions = {
         "hostile": {"Dockerfile": DOCKERFILE, "look.sh": LOOK},
+        "borrowing": {"Dockerfile": "FROM {base}\nCOPY --from={base} /bin/busybox /other\n"},
         "slow": {"Dockerfile": "FROM {base}\nRUN echo started && sleep 600\n"},
     }
     with open_workshop(NAMESPACE, versions) as opened:
@@ -150,3 +152,14 @@ def test_a_build_that_takes_too_long_is_ended(workshop: Workshop) -> None:
     build = variant(workshop, "slow", "buildah", timeout_seconds=6)
     ended = workshop.outcome(build)
     assert (ended["type"], ended["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+@pytest.mark.parametrize("name", ["buildkit", "buildah"])
+def test_it_is_built_on_images_of_the_named_registries_alone(workshop: Workshop, name: str) -> None:
+    elsewhere = variant(workshop, "borrowing", name, image_registries=("ghcr.io", f"{registry()}/elsewhere"))
+    assert workshop.outcome(elsewhere)["type"] == "Failed"
+    said = denied(elsewhere, workshop.log(elsewhere, BUILD_CONTAINER))
+    assert said
+    assert said.startswith(f"Dockerfile: {registry()}/")
+    there = variant(workshop, "borrowing", name, image_registries=("ghcr.io", registry()))
+    assert workshop.outcome(there)["type"] == "Complete", workshop.log(there, BUILD_CONTAINER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -39,7 +40,7 @@ def per_app(watcher: RunningWatcher) -> Generator[RunningWatcher]:
     file = str(DEPLOY / "per-app.yaml")
     subprocess.run(["kubectl", "apply", "--server-side", "-f", file], check=True, timeout=60)
     watcher.stop()
-    watcher.start(namespace_mode="per-app")
+    watcher.start(namespace_mode="per-app", image_registries=os.environ["REVIEWAPP_REGISTRY"].partition("/")[0])
     yield watcher
     if watcher.runs:
         watcher.stop()
@@ -59,10 +60,10 @@ def test_a_life(per_app: RunningWatcher, repository: Repository, commits: dict[s
     theirs = {"metadata": {"name": f"review-{in_the_way.app}"}}
     cluster.create(NAMESPACES, None, theirs)
     try:
-        pull_request.open(commits["first"], {"env": {"secrets": ["keys"], "configMaps": ["flags"]}})
+        pull_request.open(commits["telling"], {"env": {"secrets": ["keys"], "configMaps": ["flags"]}})
         in_the_way.open(commits["first"])
         own = pull_request.namespace = f"review-{pull_request.app}"
-        pull_request.until_ready(commits["first"])
+        pull_request.until_ready(commits["telling"])
 
         # It runs there, bounded, with copies of what its config names; builds are where they always are.
         page = pull_request.page("environment") or ""
@@ -78,6 +79,12 @@ def test_a_life(per_app: RunningWatcher, repository: Repository, commits: dict[s
             "NetworkPolicy": ["review-app", "review-app-copy", pull_request.app],
         }
         assert names(cluster, ROLE_BINDINGS, own) == names(cluster, ROLE_BINDINGS, home) == [rights.APPS_ROLE]
+
+        # An image from another registry than those of the settings is none to build on; what runs goes on.
+        pull_request.push(commits["from elsewhere"])
+        denied = pull_request.until_condition("Built", "False")["message"]
+        assert "Dockerfile: docker.io/library/busybox:1 does not come from where images may: the setting" in denied
+        assert pull_request.condition("Available")["status"] == "True"
 
         # One that somebody else has made is refused, and left as it was. Nor may the watcher take it over.
         refused = in_the_way.until_condition("Ready", "False", "ForeignObject")

@@ -67,6 +67,7 @@ CMD ["sh", "/start.sh"]
     },
     **{push: {} for push in PUSHES},
     "root": {"Dockerfile": 'FROM {base}\nCOPY start.sh /start.sh\nCOPY www /www\nCMD ["sh", "/start.sh"]\n'},
+    "from elsewhere": {"Dockerfile": "FROM docker.io/library/busybox:1\nRUN true\n"},
     "endless": {"Dockerfile": "FROM {base}\nRUN sleep 600\n"},
 }
 

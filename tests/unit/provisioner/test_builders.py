@@ -99,3 +99,29 @@ def test_settings_that_do_not_hold_say_so(
 
 def test_no_network_goes_with_buildkit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fields(builder_network="none", app_builders="buildkit")["network"] == "none"
+
+
+def test_images_come_from_the_named_registries() -> None:
+    found = fields(image_registries="docker.io/library, registry:5000")
+    assert found["image_registries"] == ("docker.io/library", "registry:5000")
+    assert fields()["image_registries"] == ()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["library/alpine", "https://ghcr.io", "ghcr.io/", "ghcr.io/*", "GHCR.io", "ghcr.io/a..", "a b"]
+)
+def test_a_registry_is_one_host_and_may_have_a_path(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(monkeypatch, "image_registries", "must be registries, or paths in them", image_registries=wrong)
+
+
+@pytest.mark.parametrize("others", [{"builder": "kaniko"}, {"app_builders": "buildah, kaniko"}])
+def test_kaniko_can_not_be_held_to_registries(others: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(monkeypatch, "image_registries", "is what Kaniko can't be held to", image_registries="ghcr.io", **others)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, field: str, words: str, **values: str) -> None:
+    for name, value in {"app_domain": "example.com", "registry": "registry", **values}.items():
+        monkeypatch.setenv(f"REVIEWAPP_{name.upper()}", value)
+    with pytest.raises(SettingsRefused, match=words) as caught:
+        load_stack_settings()
+    assert caught.value.refusals[0].field == field

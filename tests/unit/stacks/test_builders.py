@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -170,3 +171,64 @@ def test_kueue_gets_a_job_that_waits_and_labels_on_the_job_alone() -> None:
     assert made["metadata"]["labels"][QUEUE_LABEL] == "builds"
     assert QUEUE_LABEL not in made["spec"]["template"]["metadata"]["labels"]
     assert "suspend" not in manifest()["spec"]
+
+
+REGISTRIES = ("registry.example.com:5000", "docker.io/library", "ghcr.io/acme/base")
+
+
+def file_of(builder: str, name: str, **changes: Any) -> Any:
+    """Return what a file of the build container holds, which comes by an annotation of the Pod."""
+    found = manifest(builder=builder, **changes)["spec"]["template"]
+    (path,) = [
+        item["fieldRef"]["fieldPath"]
+        for volume in found["spec"]["volumes"]
+        for item in volume.get("downwardAPI", {}).get("items", [])
+        if item["path"] == name
+    ]
+    return json.loads(found["metadata"]["annotations"][path.partition("'")[2].rstrip("']")])
+
+
+def takes(image: str) -> bool:
+    """Whether BuildKit would take an image, by the rules that it is given: the last that matches wins."""
+    verdict = "ALLOW"
+    for rule in file_of("buildkit", "sources.json", image_registries=REGISTRIES)["rules"]:
+        pattern = re.escape(rule["selector"]["identifier"]).replace(r"\*", ".*")
+        verdict = rule["action"] if re.fullmatch(pattern, f"docker-image://{image}") else verdict
+    return verdict == "ALLOW"
+
+
+@pytest.mark.parametrize(
+    ("image", "taken"),
+    [
+        ("registry.example.com:5000/any/thing:1", True),
+        ("docker.io/library/alpine:latest", True),
+        ("ghcr.io/acme/base:1", True),
+        ("ghcr.io/acme/base@sha256:00", True),
+        ("ghcr.io/acme/base/python:1", True),
+        ("ghcr.io/acme/baseline:1", False),
+        ("registry.example.com:50001/a:1", False),
+        ("registry.example.com/a:1", False),
+        ("docker.io/evil/alpine:latest", False),
+        ("evil.example.com/docker.io/library/alpine:1", False),
+    ],
+)
+def test_buildkit_takes_images_from_the_named_registries_alone(image: str, taken: bool) -> None:
+    assert takes(image) == taken
+    assert "--source-policy-file=/etc/sources/sources.json" in container(image_registries=REGISTRIES)["args"]
+
+
+def test_buildah_takes_images_from_the_named_registries_alone() -> None:
+    policy = file_of("buildah", "policy.json", image_registries=REGISTRIES)
+    assert policy["transports"]["docker"] == {
+        "": [{"type": "reject"}],
+        **{registry: [{"type": "insecureAcceptAnything"}] for registry in REGISTRIES},
+    }
+    assert (
+        "--signature-policy=/etc/buildah/policy.json"
+        in container(builder="buildah", image_registries=REGISTRIES)["args"]
+    )
+
+
+@pytest.mark.parametrize("builder", ["buildkit", "buildah"])
+def test_any_registry_will_do_by_default(builder: str) -> None:
+    assert "policy" not in json.dumps(manifest(builder=builder)["spec"])

@@ -384,6 +384,34 @@ def test_a_long_message_keeps_its_end() -> None:
         assert message.endswith("the end")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'ERROR: failed to solve: source "docker-image://docker.io/evil/base:1" denied by policy: source denied',
+        "Error: Source image rejected: Running image docker://docker.io/evil/base:1 is rejected by policy.",
+    ],
+)
+def test_an_image_from_elsewhere_is_named_with_what_to_do(line: str) -> None:
+    asked = inputs()
+    assert asked.build
+    build = asked.build.model_copy(update={"image_registries": ("docker.io/library", "ghcr.io")})
+    failed = job(condition="Failed", reason="BackoffLimitExceeded")
+    seen = View(
+        review_app(),
+        entry=entry("applied", asked.model_copy(update={"build": build})),
+        jobs=[failed],
+        lookups=Lookups(lines=line),
+    )
+    message = condition(status(seen, NOW), "Built").message
+    assert message.partition("; its last lines:")[0].endswith(
+        "failed: Dockerfile: docker.io/evil/base:1 does not come from where images may: the setting image_registries "
+        "is docker.io/library, ghcr.io: name an image from there, or have the platform's owner add its registry"
+    )
+    # Where nothing is denied, the words are the pull request's own.
+    anything = View(review_app(), entry=entry("applied", asked), jobs=[failed], lookups=Lookups(lines=line))
+    assert "image_registries" not in condition(status(anything, NOW), "Built").message
+
+
 def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
     item = review_app()
     view = View(item, entry=entry("applied", inputs()), jobs=[job()])
