@@ -13,9 +13,10 @@ from kubernetes import config
 from kubernetes.client import Configuration
 
 from stacks import naming
-from tests.e2e.api_recorder import Recorder, recorder
+from tests.e2e.api_recorder import Call, Recorder, recorder
 from tests.e2e.conftest import CERTIFICATES, Repository
 from tests.e2e.pull_request import BUILDS, SYSTEM, PullRequest
+from tests.e2e.taken_away import call_of, needless
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
 from watcher import rights
@@ -44,10 +45,11 @@ def given(apps: str) -> set[Right]:
     return set(rights.needed(SYSTEM, BUILDS, [apps], f"{CERTIFICATES}/wildcard"))
 
 
-def taken(recorded: Recorder) -> set[Right]:
-    """Return the rights of `deploy/` that the recorded calls took, by the narrowest rule that fits."""
-    found: set[Right] = set()
-    for verb, group, resource, namespace, name in recorded.allowed:
+def taken(recorded: Recorder) -> dict[Right, Call]:
+    """Return the rights of `deploy/` that recorded calls took, by the narrowest rule that fits, each with a call."""
+    found: dict[Right, Call] = {}
+    for call in sorted(recorded.allowed):
+        verb, group, resource, namespace, name = call
         for right in (
             Right(group, f"{resource}:{name}", verb, namespace or None),
             Right(group, f"{resource}:{name}", verb),
@@ -55,7 +57,7 @@ def taken(recorded: Recorder) -> set[Right]:
             Right(group, resource, verb),
         ):
             if right in given(namespace):
-                found.add(right)
+                found[right] = call
                 break
     return found
 
@@ -105,9 +107,12 @@ def test_a_life_takes_every_right_that_deploy_gives_and_no_other(
     # The provider would like to say what the Events are of what it waits for; it does without.
     assert {(call.verb, call.resource) for call in recorded.forbidden} <= {("list", "events"), ("watch", "events")}
     of_copies = {Right("batch", "jobs", verb, pull_request.namespace) for verb in ("get", "create", "patch", "delete")}
-    unused = {right for right in given(pull_request.namespace) if right.resource not in OF_DATABASES}
-    unused -= taken(recorded) | of_copies
+    every, used = given(pull_request.namespace), taken(recorded)
+    unused = {right for right in every if right.resource not in OF_DATABASES} - used.keys() - of_copies
     assert "\n".join(sorted(map(str, unused))) == "\n".join(sorted(ELSEWHERE))
+
+    # And with just one of them taken away, the call that took it is refused: none gives what another gives too.
+    assert needless(cluster, {right: used.get(right) or call_of(right) for right in every}) == []
 
 
 def share(
