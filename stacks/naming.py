@@ -49,7 +49,7 @@ _ATTEMPT_LETTERS: Final = "bcdfghjklmnpqrstvwxz"
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
 
 
 def slug(text: str, maximum: int = MAXIMUM_LENGTH) -> str:

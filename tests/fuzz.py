@@ -25,11 +25,13 @@ from stacks.inputs import StackInputs
 from stacks.registration import KINDS
 from stacks.review_app import manifests
 from tests import samples
+from tests.whole_watcher import whole_watcher
 from watcher.decide import Apply, Destroy, Refuse, View, decide
 
 _SAMPLE = samples.review_app()["spec"]
 _HUGE = "a" * 10_000_000
 _DEPTH = 10_000
+_BATCH = 100
 # Into the sample, and not into what was put there to be too deep.
 _DEEPEST = 6
 _TEXTS = (
@@ -235,12 +237,49 @@ def _check_inputs(inputs: StackInputs) -> None:
                 assert container["resources"]["limits"].keys() == {"cpu", "memory"}
 
 
+def check_in_watcher(seeds: range, batch: int = _BATCH) -> Iterator[tuple[int, int]]:
+    """Have a whole watcher live with the spec of each seed; yield how many it has accepted and refused so far.
+
+    Raises:
+        AssertionError: something of one of them is out of bounds; the message has the first seed of its batch.
+    """
+    accepted = refused = 0
+    names = {text for text in _TEXTS if _LABEL.fullmatch(text)} | {_SAMPLE["config"]["namespace"]}
+    with whole_watcher(_SETTINGS, names | _NAMESPACES) as watcher:
+        for first in range(seeds.start, seeds.stop, batch):
+            numbers = range(first, min(first + batch, seeds.stop))
+            try:
+                found = watcher.live({f"hostile-{number}": _own_spec(number) for number in numbers})
+            except AssertionError as error:
+                raise AssertionError(f"among the {len(numbers)} from seed {first}: {error}") from error
+            accepted, refused = accepted + found[0], refused + found[1]
+            yield accepted, refused
+
+
+def _own_spec(number: int) -> Any:
+    """Return a hostile spec that asks for a pull request of its own, unless that is what is hostile about it."""
+    spec = hostile_spec(random.Random(number))
+    if isinstance(spec, dict) and (found := cast("dict[str, Any]", spec)).get("pr") == _SAMPLE["pr"]:
+        found["pr"] = str(number + 100)
+    return spec
+
+
 def main(
     specs: Annotated[int, typer.Option(help="How many.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Of the first; each further one has the next.")] = 0,
+    *,
+    watcher: Annotated[bool, typer.Option("--watcher", help="Feed them to a whole watcher.")] = False,
 ) -> None:
     """Check so many specs, each from a seed of its own, which is printed where one fails."""
     began, accepted = time.monotonic(), 0
+    if watcher:
+        said = 0
+        for accepted, refused in check_in_watcher(range(seed, seed + specs)):
+            if accepted + refused >= said + 1_000:
+                said = accepted + refused
+                typer.echo(f"{said} specs, {accepted} accepted, {time.monotonic() - began:.0f} s")
+        typer.echo(f"{specs} specs to a whole watcher: {accepted} accepted, {specs - accepted} refused, none failed")
+        return
     for number in range(seed, seed + specs):
         try:
             accepted += check(hostile_spec(random.Random(number)))

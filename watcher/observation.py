@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any, cast
 
 from provisioner.errors import ReviewAppError
 from provisioner.rules import Rules
@@ -183,8 +184,7 @@ class Observation:
 
 def asked_stack(review_app: Object) -> str | None:
     """Return the name of the stack that a ReviewApp asks for, where its spec names one at all."""
-    spec = section(review_app, "spec")
-    owner, repository, pull_request = (spec.get(key) for key in ("repoOwner", "repo", "pr"))
+    owner, repository, pull_request = (_asked(review_app, key) for key in ("repoOwner", "repo", "pr"))
     if owner and repository and pull_request:
         return naming.stack_name(owner, repository, pull_request)
     return None
@@ -192,11 +192,18 @@ def asked_stack(review_app: Object) -> str | None:
 
 def asked_app(review_app: Object) -> str | None:
     """Return the name of the app that a ReviewApp asks for, where its spec names one at all."""
-    spec = section(review_app, "spec")
-    repository, pull_request = spec.get("repo"), spec.get("pr")
+    repository, pull_request = _asked(review_app, "repo"), _asked(review_app, "pr")
     return naming.app_name(repository, pull_request) if repository and pull_request else None
 
 
 def asked_namespace(review_app: Object) -> str | None:
     """Return the name of the namespace that a ReviewApp asks for, where its spec names one at all."""
-    return section(review_app, "spec", "config").get("namespace")
+    return _asked(review_app, "config", "namespace")
+
+
+def _asked(review_app: Object, *path: str) -> str | None:
+    """Return a text of a spec of which nobody has looked yet whether it is one."""
+    found: Any = review_app.get("spec")
+    for key in path:
+        found = cast("dict[str, Any]", found).get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None

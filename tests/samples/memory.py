@@ -5,7 +5,6 @@ It checks neither schemas nor rights, and runs nothing: no Job ever ends here.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import threading
 import time
@@ -15,13 +14,19 @@ from typing import Any, Literal, cast
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
 
 _SILENT_SECONDS = 0.2
+_DEEPEST = 30
+_LONGEST_LOG = 2_000
 
 
 class MemoryCluster(Cluster):
     """Objects by kind, namespace and name."""
 
-    def __init__(self) -> None:
+    def __init__(self, custom: dict[str, tuple[str, ...]] | None = None) -> None:
+        """Start without objects; `custom` has the kinds of operators, by their versions."""
+        self.custom = custom or {}
         self.objects: dict[tuple[str, str, str], Object] = {}
+        self.written: set[tuple[str, str]] = set()
+        """Resource and namespace of each write, whoever made it."""
         self._versions = itertools.count(1)
         # (version, type, plural, object), until every watch has passed on.
         self._log: list[tuple[int, str, str, Object]] = []
@@ -29,7 +34,7 @@ class MemoryCluster(Cluster):
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         with self._changed:
-            return copy.deepcopy(self.objects.get(_key(resource, namespace, name)))
+            return _copied(self.objects.get(_key(resource, namespace, name)))
 
     def list(
         self,
@@ -40,7 +45,7 @@ class MemoryCluster(Cluster):
     ) -> tuple[list[Object], str]:
         with self._changed:
             found = [
-                copy.deepcopy(item)
+                _copied(item)
                 for (plural, place, named), item in self.objects.items()
                 if plural == resource.plural and namespace in {None, place} and name in {None, named}
             ]
@@ -48,7 +53,7 @@ class MemoryCluster(Cluster):
         return [item for item in found if _matches(item, label_selector)], version
 
     def resources(self, api_version: str) -> list[Object]:
-        return []
+        return [{"name": name} for name in self.custom.get(api_version, ())]
 
     def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         if "review" in resource.plural and "access" in resource.plural:
@@ -58,14 +63,14 @@ class MemoryCluster(Cluster):
         with self._changed:
             if key in self.objects:
                 raise ApiRefused(409, "AlreadyExists", f"{resource.plural} {name} already exists")
-            return self._put(resource, key, copy.deepcopy(body), "ADDED")
+            return self._put(resource, key, _copied(body), "ADDED")
 
     def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         key = _key(resource, namespace, body["metadata"]["name"])
         with self._changed:
             if key not in self.objects:
                 raise ApiRefused(404, "NotFound", f"{key} not found")
-            return self._put(resource, key, copy.deepcopy(body), "MODIFIED")
+            return self._put(resource, key, _copied(body), "MODIFIED")
 
     def patch(
         self,
@@ -83,9 +88,9 @@ class MemoryCluster(Cluster):
             wanted = body.get("metadata", {}).get("resourceVersion")
             if wanted and wanted != live["metadata"]["resourceVersion"]:
                 raise ApiRefused(409, "Conflict", f"{key} has changed")
-            merged = _merged(copy.deepcopy(live), copy.deepcopy(body))
+            merged = _merged(_copied(live), _copied(body))
             if merged == live:
-                return copy.deepcopy(live)
+                return _copied(live)
             if "deletionTimestamp" in merged["metadata"] and not merged["metadata"].get("finalizers"):
                 self._drop(resource, key)
                 return merged
@@ -95,7 +100,7 @@ class MemoryCluster(Cluster):
         key = _key(resource, namespace, body["metadata"]["name"])
         with self._changed:
             live = self.objects.get(key)
-            merged = _merged(copy.deepcopy(live or {}), copy.deepcopy(body))
+            merged = _merged(_copied(live or {}), _copied(body))
             merged["metadata"]["managedFields"] = [{"manager": manager, "operation": "Apply"}]
             return self._put(resource, key, merged, "MODIFIED" if live else "ADDED")
 
@@ -132,16 +137,18 @@ class MemoryCluster(Cluster):
                 place, named = item["metadata"].get("namespace"), item["metadata"]["name"]
                 is_asked_for = plural == resource.plural and namespace in {None, place} and name in {None, named}
                 if is_asked_for and _matches(item, label_selector):
-                    yield kind, copy.deepcopy(item)
+                    yield kind, _copied(item)
             yield "BOOKMARK", {"metadata": {"resourceVersion": bookmark}}
 
-    def forget_the_past(self) -> None:
-        """Keep no event for watches that are to come; those that are open must have seen all."""
+    def clear_events(self) -> None:
+        """Forget Events, and what watches that are open have seen by now."""
         with self._changed:
-            del self._log[:]
+            self.objects = {key: item for key, item in self.objects.items() if key[0] != "events"}
+            del self._log[:-_LONGEST_LOG]
 
     def _put(self, resource: Resource, key: tuple[str, str, str], item: Object, event: str) -> Object:
         version = next(self._versions)
+        self.written.add(key[:2])
         metadata = item["metadata"]
         metadata |= {"resourceVersion": str(version), "uid": metadata.get("uid") or f"uid-{version}", "name": key[2]}
         metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
@@ -151,7 +158,7 @@ class MemoryCluster(Cluster):
         item |= {"kind": resource.kind, "apiVersion": resource.api_version}
         self.objects[key] = item
         self._say(version, event, resource, item)
-        return copy.deepcopy(item)
+        return _copied(item)
 
     def _drop(self, resource: Resource, key: tuple[str, str, str]) -> None:
         item = self.objects.pop(key)
@@ -161,8 +168,19 @@ class MemoryCluster(Cluster):
         )
 
     def _say(self, version: int, event: str, resource: Resource, item: Object) -> None:
-        self._log.append((version, event, resource.plural, copy.deepcopy(item)))
+        self._log.append((version, event, resource.plural, _copied(item)))
         self._changed.notify_all()
+
+
+def _copied(value: Any, depth: int = 0) -> Any:
+    """Return a copy that shares what nobody changes: texts, and what is nested deeper than any Kubernetes object."""
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, dict):
+        return {key: _copied(inner, depth + 1) for key, inner in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [_copied(inner, depth + 1) for inner in cast("list[Any]", value)]
+    return value
 
 
 def _key(resource: Resource, namespace: str | None, name: str) -> tuple[str, str, str]:
