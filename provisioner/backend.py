@@ -6,6 +6,7 @@ and `engine/<slot>` (a PULUMI_HOME for each concurrent caller: the plugin and th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from pulumi.automation import LocalWorkspace
 
 from provisioner import processes
 from provisioner.engine import PROVIDER, PROVIDER_FOLDER, Engine
+from provisioner.errors import ReviewAppError
 from provisioner.key_service import KEY_URL, KeyService
 from provisioner.settings import Settings
 
@@ -56,6 +58,32 @@ _CREDENTIALS: dict[str, tuple[str, ...]] = {
     "azurekeyvault": ("AZURE_", "ARM_"),
     "hashivault": ("VAULT_",),
 }
+
+
+@contextmanager
+def in_use(data_folder: Path, *, alone: bool = False) -> Generator[None]:
+    """Hold a data folder during the block: beside others, or alone. The lock ends with the process, however that ends.
+
+    Raises:
+        DataFolderInUse: another process holds it.
+    """
+    data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_folder / "in-use.lock").open("a") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataFolderInUse(data_folder, alone=alone) from None
+        yield
+
+
+class DataFolderInUse(ReviewAppError):
+    """Another process works with the data folder, which one of the two needs for itself."""
+
+    reason = "DataFolderInUse"
+
+    def __init__(self, folder: Path, *, alone: bool) -> None:
+        who, remedy = ("a watcher", "stop it first") if alone else ("`reviewapp state reencrypt`", "wait for its end")
+        super().__init__(f"{who} works with {folder}: {remedy}")
 
 
 class Backend:

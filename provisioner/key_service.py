@@ -30,6 +30,7 @@ import json
 import os
 import secrets
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -58,12 +59,17 @@ class WrongKey(ValueError):
 
 
 class KeyRing:
-    """Encrypts and decrypts by a passphrase. Safe from any thread. Takes the time of one derivation to make."""
+    """Encrypts and decrypts by a passphrase. Safe from any thread. Takes the time of one derivation to make.
 
-    def __init__(self, passphrase: SecretStr) -> None:
-        self._passphrase = passphrase
+    Args:
+        passphrase: encrypts, and decrypts what it has encrypted.
+        older: decrypts what was encrypted by it, where there is one.
+    """
+
+    def __init__(self, passphrase: SecretStr, older: SecretStr | None = None) -> None:
+        self._passphrases = [passphrase, *([older] if older else [])]
         self._lock = threading.Lock()
-        self._keys: dict[bytes, AESGCM] = {}
+        self._keys: dict[tuple[int, bytes], AESGCM] = {}
         self._salt = os.urandom(_SALT_BYTES)
         self._key(self._salt)
 
@@ -81,29 +87,30 @@ class KeyRing:
         """
         try:
             parts = base64.b64decode(ciphertext.removeprefix(_PREFIX), validate=True)
-            salt, nonce, sealed = (
-                parts[:_SALT_BYTES],
-                parts[_SALT_BYTES:][:_NONCE_BYTES],
-                parts[_SALT_BYTES + _NONCE_BYTES :],
-            )
-            return self._key(salt).decrypt(nonce, sealed, _PREFIX.encode())
-        except (InvalidTag, ValueError, binascii.Error):
-            raise WrongKey("the ciphertext was not made with this passphrase") from None
+        except (ValueError, binascii.Error):
+            parts = b""
+        salt, rest = parts[:_SALT_BYTES], parts[_SALT_BYTES:]
+        nonce, sealed = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
+        for number in range(len(self._passphrases)):
+            with suppress(InvalidTag, ValueError):
+                return self._key(salt, number).decrypt(nonce, sealed, _PREFIX.encode())
+        raise WrongKey("the ciphertext was not made with this passphrase")
 
-    def _key(self, salt: bytes) -> AESGCM:
+    def _key(self, salt: bytes, number: int = 0) -> AESGCM:
         # Held while deriving: a burst of first requests must not take that much memory each.
         with self._lock:
-            if salt not in self._keys:
-                passphrase = self._passphrase.get_secret_value().encode()
-                self._keys[salt] = AESGCM(hashlib.scrypt(passphrase, salt=salt, **_SCRYPT))
-            return self._keys[salt]
+            if (number, salt) not in self._keys:
+                passphrase = self._passphrases[number].get_secret_value().encode()
+                self._keys[number, salt] = AESGCM(hashlib.scrypt(passphrase, salt=salt, **_SCRYPT))
+            return self._keys[number, salt]
 
 
 class KeyService:
     """A key ring behind HTTP on the loopback interface, for the engines of this process. Ends with the process."""
 
-    def __init__(self, passphrase: SecretStr) -> None:
-        ring = KeyRing(passphrase)
+    def __init__(self, passphrase: SecretStr, older: SecretStr | None = None) -> None:
+        """Start it, with a key ring of these passphrases."""
+        ring = KeyRing(passphrase, older)
         self._token = secrets.token_urlsafe(32)
         handler = type("Handler", (_Handler,), {"ring": ring, "token": self._token})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import SecretStr
 
 import stacks
 from provisioner.backend import PROJECT, PROJECT_FILE
@@ -24,6 +25,7 @@ from provisioner.errors import EngineTimeout, ReviewAppError
 from provisioner.failures import classify
 from provisioner.key_service import KeyService
 from provisioner.manifest_text import as_yaml
+from provisioner.processes import STARTER_VARIABLE
 from provisioner.settings import Settings
 from stacks.inputs import StackInputs
 
@@ -43,11 +45,12 @@ class FolderRefused(ReviewAppError):
 
 
 @contextmanager
-def environment(settings: Settings) -> Generator[dict[str, str]]:
+def environment(settings: Settings, older: SecretStr | None = None) -> Generator[dict[str, str]]:
     """Yield the variables with which the CLI finds the installation's state and can read the secrets in it.
 
-    With the secrets provider `local` the keys are opened by a service of this process, so that they can be used as
-    long as the block lasts.
+    With an `older` passphrase it can read what that one encrypts, too (`local`), or alone (`passphrase`). With the
+    secrets provider `local` the keys are opened by a service of this process, so that they can be used as long as the
+    block lasts.
     """
     variables = {
         "PULUMI_BACKEND_URL": settings.state_url,
@@ -56,10 +59,10 @@ def environment(settings: Settings) -> Generator[dict[str, str]]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
     if settings.secrets_provider == "local":
-        with KeyService(settings.passphrase) as keys:
+        with KeyService(settings.passphrase, older) as keys:
             yield variables | keys.environment
     elif settings.secrets_provider == "passphrase":
-        yield variables | {"PULUMI_CONFIG_PASSPHRASE": settings.passphrase.get_secret_value()}
+        yield variables | {"PULUMI_CONFIG_PASSPHRASE": (older or settings.passphrase).get_secret_value()}
     else:
         yield variables
 
@@ -105,8 +108,8 @@ def write(folder: Path, inputs: StackInputs, settings: Settings, engine: Engine)
         raise FolderRefused(f"{folder} can't be written ({error.strerror}): name another folder") from None
     text = inputs.model_dump_json()
     with environment(settings) as variables:
-        _pulumi(engine, folder, variables, inputs.stack, "stack", "select", inputs.stack)
-        _pulumi(engine, folder, variables, inputs.stack, "config", "set", "--secret", INPUTS_KEY, text=text)
+        pulumi(engine, folder, variables, inputs.stack, "stack", "select", inputs.stack)
+        pulumi(engine, folder, variables, inputs.stack, "config", "set", "--secret", INPUTS_KEY, text=text)
     if len(text.encode()) + 1024 > _LARGEST_VARIABLE:
         return ["its inputs are too large for the Python host: `pulumi preview` and `pulumi up` will not work"]
     return []
@@ -150,15 +153,20 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _pulumi(
+def pulumi(
     engine: Engine, folder: Path, variables: Mapping[str, str], stack: str, *arguments: str, text: str = ""
 ) -> None:
+    """Run the CLI in a folder, with a text on its stdin; what it writes is not kept.
+
+    Raises:
+        EngineError: it did not end well.
+    """
     command = " ".join(arguments[:2])
     try:
         done = subprocess.run(
             [engine.command, "--non-interactive", *arguments],
             cwd=folder,
-            env=os.environ | variables,
+            env=os.environ | variables | {STARTER_VARIABLE: str(os.getpid())},
             # Not an argument: others can read those.
             input=text,
             capture_output=True,

@@ -11,7 +11,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from provisioner.backend import Backend
+from provisioner.backend import Backend, in_use
 from provisioner.commands import app
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
@@ -25,7 +25,7 @@ from watcher.controller import Controller
 from watcher.doctor import doctor
 from watcher.look_commands import events, logs, ls, open_app, show
 from watcher.preview_command import preview
-from watcher.stack_commands import workspace
+from watcher.stack_commands import state, workspace
 
 
 def main() -> None:
@@ -54,12 +54,17 @@ def watch(
     engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
     controller = Controller(Cluster.from_environment(), settings, Stacks(Backend(settings, engine)))
     stop = threading.Event()
+    with in_use(settings.data_folder):
+        _watch(controller, settings.workers, port, stop)
+
+
+def _watch(controller: Controller, workers: int, port: int, stop: threading.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     if port:
         health.serve(controller, port)
     controller.start()
-    structlog.get_logger().info("watching", workers=settings.workers)
+    structlog.get_logger().info("watching", workers=workers)
     stop.wait()
     structlog.get_logger().info("stopping")
     controller.stop()
@@ -82,6 +87,7 @@ for _command in (submit, close, comment):
     app.command(rich_help_panel="For bots and CI jobs")(_command)
 for _command in (preview, workspace, doctor):
     app.command()(_command)
+app.add_typer(state, name="state")
 
 
 def _configure_logs() -> None:

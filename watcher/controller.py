@@ -329,10 +329,7 @@ class Controller:
         if action.stack is None:
             return []
         phases = {place: phase(self._cluster, place) for place in action.namespaces}
-        there = [place for place in phases if phases[place] == "there"]
-        for place in there:
-            if place != self._settings.build_namespace:
-                self._bindings.take(name, place)
+        there = [place for place in phases if phases[place] == "there" and self._may_clear(name, place, entry)]
         if not action.engine_done:
             if action.unfinished:
                 self._finish(action.unfinished, slot)
@@ -354,6 +351,24 @@ class Controller:
             f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in self._observation.pods(action.stack)
         ]
+
+    def _may_clear(self, name: str, place: str, entry: Entry | None) -> bool:
+        """Have the rights to take away what a stack has in a namespace; return whether that could be.
+
+        Raises:
+            ApplyRefused: it could not, and the journal says that the stack may have something there.
+        """
+        if place == self._settings.build_namespace:
+            return True
+        try:
+            self._bindings.take(name, place)
+        except ApplyRefused as error:
+            if entry:
+                raise
+            # It asked for a namespace that was never open to it.
+            _log.info("never_let_in", review_app=name, namespace=place, error=str(error))
+            return False
+        return True
 
     def _release(self, review_app: Object) -> None:
         name, uid = review_app["metadata"]["name"], review_app["metadata"]["uid"]

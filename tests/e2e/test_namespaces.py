@@ -26,11 +26,15 @@ def allow(cluster: Cluster, pull_request: PullRequest, patterns: str | None) -> 
 def test_the_annotation_lets_in_keeps_out_and_heals(
     repository: Repository, commits: dict[str, str], cluster: Cluster, watcher: RunningWatcher
 ) -> None:
-    pull_request, late = repository.pull_request(), repository.pull_request()
+    pull_request, late, brief = (repository.pull_request() for _ in range(3))
     allow(cluster, pull_request, None)
+    brief.open(commits["first"])
     pull_request.open(commits["first"])
     refused = pull_request.until_condition("Accepted", "False", "NamespaceNotOpen")
     assert pull_request.left() == []
+    # Who was never let in goes, though the watcher has no right there.
+    brief.close()
+    brief.until_gone(10)
 
     # The message gives the command, and the command is all that it takes.
     subprocess.run(refused["message"].split("`")[1], shell=True, check=True, timeout=30)
