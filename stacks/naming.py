@@ -89,7 +89,11 @@ def attempt(token: str) -> str:
 
 def build_job_name(app: str, commit: str, attempt: str = "") -> str:
     """Return the build Job's name: the app, ten characters of the commit, and the attempt where it is not the first."""
-    return part_name(app, _with_attempt(commit[:10].lower(), attempt))
+    short = commit[:10].lower()
+    if len(short) == _DIGEST_LENGTH:
+        # It would be taken for a digest, and get one too, for which there is no room.
+        short = f"{short[:7]}{_digest(short)[:3]}"
+    return part_name(app, _with_attempt(short, attempt))
 
 
 def stack_name(owner: str, repository: str, pull_request: str) -> str:
