@@ -241,18 +241,21 @@ class Cluster:
         path = resource.path(namespace, name)
         return self._json("PATCH", path, body=operations, content_type="application/json-patch+json")
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, uid: str | None = None) -> None:
-        """Delete an object and, in the background, what it owns. An object that is gone is no error.
+    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete an object and, in the background, what it owns. An object that is gone is no error."""
+        self._delete(resource, namespace, name, {})
 
-        With a `uid` one of another UID, which has come in its place, is as good as gone.
-        """
-        options: Object = {"propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+    def delete_seen(self, resource: Resource, item: Object) -> None:
+        """Delete this very object as `delete` does, and no other that has come in its place."""
+        metadata = item["metadata"]
+        self._delete(resource, metadata.get("namespace"), metadata["name"], {"uid": metadata["uid"]})
+
+    def _delete(self, resource: Resource, namespace: str | None, name: str, preconditions: Object) -> None:
+        options = {"propagationPolicy": "Background", "preconditions": preconditions}
         try:
             self._json("DELETE", resource.path(namespace, name), body=options)
         except ApiRefused as error:
-            if error.status != 404 and not (uid and error.status == 409):
+            if error.status != 404 and not (preconditions and error.status == 409):
                 raise
 
     def watch(

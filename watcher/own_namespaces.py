@@ -71,7 +71,7 @@ def remove(cluster: Cluster, stack: str, names: Iterable[str]) -> list[str]:
         found = cluster.get(NAMESPACES, None, name)
         if found and ownership(found, stack) is Ownership.OURS:
             if "deletionTimestamp" not in found["metadata"]:
-                cluster.delete(NAMESPACES, None, name, uid=found["metadata"]["uid"])
+                cluster.delete_seen(NAMESPACES, found)
             left.append(name)
     return left
 

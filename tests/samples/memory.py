@@ -104,11 +104,14 @@ class MemoryCluster(Cluster):
             merged["metadata"]["managedFields"] = [{"manager": manager, "operation": "Apply"}]
             return self._put(resource, key, merged, "MODIFIED" if live else "ADDED")
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, uid: str | None = None) -> None:
+    def delete_seen(self, resource: Resource, item: Object) -> None:
+        self.delete(resource, item["metadata"].get("namespace"), item["metadata"]["name"])
+
+    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         key = _key(resource, namespace, name)
         with self._changed:
             live = self.objects.get(key)
-            if live is None or uid not in {None, live["metadata"]["uid"]}:
+            if live is None:
                 return
             if live["metadata"].get("finalizers"):
                 live["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
