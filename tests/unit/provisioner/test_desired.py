@@ -232,6 +232,7 @@ def test_the_build_takes_the_installations_settings() -> None:
             "cache_from",
             "cache_to",
             *("builder", "network", "user_namespace", "resources", "priority_class", "queue", "waits"),
+            "image_registries",
         }
     ) == {
         "namespace": "reviewapp-builds",
