@@ -16,6 +16,7 @@ from stacks.inputs import (
     BuildOptions,
     BuildSecret,
     Confinement,
+    Gateway,
     Migrate,
     Route,
     SourceLimits,
@@ -67,7 +68,9 @@ def stack_inputs(
     route = Route(
         host=f"{name}.{settings.app_domain}",
         ingress_class=settings.ingress_class,
-        tls=tls,
+        gateway=_gateway(settings),
+        # A Gateway's listeners have their own.
+        tls=None if settings.route == "gateway" else tls,
         annotations=settings.ingress_annotations,
     )
     if not built and previous and previous.workload.replicas:
@@ -103,6 +106,13 @@ def stack_tags(spec: Spec, inputs: StackInputs) -> dict[str, str]:
         "commit": inputs.workload.commit,
         "url": url(inputs),
     }
+
+
+def _gateway(settings: StackSettings) -> Gateway | None:
+    if settings.route == "ingress" or settings.gateway is None:
+        return None
+    namespace, _, name = settings.gateway.partition("/")
+    return Gateway(namespace=namespace, name=name, scheme=settings.gateway_scheme, noindex=settings.noindex)
 
 
 def _check_namespace(config: Config, settings: StackSettings) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provisioner.build_settings import BuilderSettings
@@ -89,7 +90,23 @@ class StackSettings(Rules, BuilderSettings):
     )
 
     ingress_annotations: dict[str, str] = Field(
-        default={}, description="Annotations of every app's Ingress: how its controller asks visitors who they are."
+        default={},
+        description="Annotations of every app's Ingress or HTTPRoute: how its controller asks visitors who they are.",
+    )
+
+    gateway: Annotated[str, matching(f"{_LABEL}/{_NAME}", "must be namespace/name of a Gateway")] | None = Field(
+        default=None, description="The Gateway that HTTPRoutes attach to, as namespace/name."
+    )
+    route: Literal["ingress", "gateway"] = Field(
+        default="ingress",
+        validate_default=True,
+        description="What leads to the apps: Ingresses, or HTTPRoutes of the Gateway API.",
+    )
+    gateway_scheme: Literal["https", "http"] = Field(
+        default="https", description="How that Gateway is reached; its listeners have the certificate."
+    )
+    noindex: bool = Field(
+        default=True, description="Whether HTTPRoutes have X-Robots-Tag: noindex set; an Ingress can't say so itself."
     )
 
     root_repositories: Repositories = Field(
@@ -146,6 +163,14 @@ class StackSettings(Rules, BuilderSettings):
         default=(), description="Extensions that configs may name; any if empty."
     )
     database_copy_retries: int = Field(default=3, ge=0, le=10, description="How often a failed copy is tried again.")
+
+    @field_validator("route")
+    @classmethod
+    def _goes_with_the_gateway(cls, route: str, info: ValidationInfo) -> str:
+        # One that does not hold has been said.
+        if "gateway" in info.data and (route == "gateway") != bool(info.data["gateway"]):
+            raise PydanticCustomError("route", "must be gateway where the setting gateway names one, and not otherwise")
+        return route
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:

@@ -162,13 +162,23 @@ class Workload(_Part):
         return self.tag or self.image
 
 
+class Gateway(_Part):
+    """The Gateway that routes attach to."""
+
+    namespace: str
+    name: str
+    scheme: Literal["http", "https"] = Field(description="How it is reached; its listeners have the certificate.")
+    noindex: bool = Field(description="Whether each answer asks search engines to leave it out.")
+
+
 class Route(_Part):
     """How the app is reached from outside."""
 
     host: str = Field(description="`<repo>-<pr>.<app domain>`; the app sees it as APP_DOMAIN.")
+    gateway: Gateway | None = Field(default=None, description="None: by an Ingress.")
     ingress_class: str | None
     tls: TLS | None
-    annotations: dict[str, str] = Field(default={}, description="Further ones, of the Ingress.")
+    annotations: dict[str, str] = Field(default={}, description="Further ones, of the Ingress or HTTPRoute.")
 
 
 class TLS(_Part):
@@ -221,7 +231,7 @@ class StackInputs(_Part):
     """Everything that one review app's stack declares."""
 
     stack: str = Field(description="Name of the Pulumi stack, and field manager of all its objects.")
-    name: str = Field(description="`<repo>-<pr>`: name of the Deployment, the Service and the Ingress.")
+    name: str = Field(description="`<repo>-<pr>`: name of the Deployment, the Service and the route.")
     namespace: str
     labels: dict[str, str]
     workload: Workload

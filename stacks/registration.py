@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 
 from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.manifest import Manifest
+from stacks.route import GATEWAY_VERSION
 
 # Looked up when called: pulumi_kubernetes loads its modules lazily, and importing them all here would cost
 # every command that only renders.
@@ -25,7 +26,11 @@ _CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
     ("networking.k8s.io/v1", "NetworkPolicy"): lambda: kubernetes.networking.v1.NetworkPolicy,
 }
 
-CUSTOM_KINDS = (*((version, "Postgres") for version in KUBEDB_VERSIONS), (CNPG_VERSION, "Cluster"))
+CUSTOM_KINDS = (
+    *((version, "Postgres") for version in KUBEDB_VERSIONS),
+    (CNPG_VERSION, "Cluster"),
+    (GATEWAY_VERSION, "HTTPRoute"),
+)
 """The kinds of operators, which a cluster need not have."""
 
 KINDS: tuple[tuple[str, str], ...] = (*_CLASSES, *CUSTOM_KINDS)

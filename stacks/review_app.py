@@ -26,7 +26,7 @@ def manifests(inputs: StackInputs) -> list[Manifest]:
     if inputs.build and not inputs.build.existing and not inputs.build.waits:
         objects += build_secrets.secrets(inputs, inputs.build)
         objects.append(build.job(inputs.build, inputs.labels))
-    objects += [workload.deployment(inputs), workload.service(inputs), route.ingress(inputs)]
+    objects += [workload.deployment(inputs), workload.service(inputs), route.route(inputs)]
     for manifest in objects:
         annotations = manifest["metadata"].get("annotations", {})
         manifest["metadata"]["annotations"] = annotations | engine_annotations(inputs.stack)
@@ -50,7 +50,8 @@ def declare(inputs: StackInputs) -> None:
 
 def _starts_pods(manifest: Manifest) -> bool:
     """Whether it makes Pods with what the stack's Secrets hold."""
-    return manifest["kind"] not in {"Secret", "Service", "PersistentVolumeClaim", "Ingress", "NetworkPolicy"}
+    others = {"Secret", "Service", "PersistentVolumeClaim", "Ingress", "HTTPRoute", "NetworkPolicy"}
+    return manifest["kind"] not in others
 
 
 def stack_label_selector(stack: str) -> str:

@@ -22,6 +22,7 @@ from kubernetes.client import ApiClient, Configuration
 from provisioner.errors import ClusterUnreachable, ReviewAppError
 from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.naming import GROUP
+from stacks.route import GATEWAY_VERSION
 
 Object = dict[str, Any]
 """A Kubernetes object as the API sends it."""
@@ -106,12 +107,13 @@ INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
+HTTP_ROUTES = Resource(GATEWAY_VERSION, "HTTPRoute", "httproutes", optional=True)
 KUBEDB_POSTGRESES = tuple(Resource(version, "Postgres", "postgreses", optional=True) for version in KUBEDB_VERSIONS)
 CNPG_CLUSTERS = Resource(CNPG_VERSION, "Cluster", "clusters", optional=True)
 
 IN_APPS = (
     *(SECRETS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, JOBS, INGRESSES, NETWORK_POLICIES),
-    *(*KUBEDB_POSTGRESES, CNPG_CLUSTERS),
+    *(HTTP_ROUTES, *KUBEDB_POSTGRESES, CNPG_CLUSTERS),
 )
 """What a stack declares in the namespace of its app, and so what the watcher may touch there."""
 IN_BUILDS = (JOBS, SECRETS)

@@ -139,7 +139,7 @@ def _names(review_app: Object) -> dict[str, str]:
         return {}
     built = f"{re.escape(job)}-[a-z0-9]+" if job else ""
     return {
-        **dict.fromkeys(("Deployment", "Service", "Ingress"), app),
+        **dict.fromkeys(("Deployment", "Service", "Ingress", "HTTPRoute"), app),
         "ReplicaSet": f"{app}-{_SAFE}+",
         "Pod": f"{app}-{_SAFE}+-{_SAFE}{{5}}|{built}",
         **({"Job": re.escape(job)} if job else {}),

@@ -27,6 +27,7 @@ _APPS: Final = (
     ("postgresql.cnpg.io", "clusters", _APPLIED),
     ("networking.k8s.io", "ingresses", _AND_WATCHED),
     ("networking.k8s.io", "networkpolicies", _AND_WATCHED),
+    ("gateway.networking.k8s.io", "httproutes", _AND_WATCHED),
 )
 _BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED), ("", "pods/log", ("get",)))
 _EVERYWHERE: Final = (

@@ -36,8 +36,9 @@ ELSEWHERE = {
     "get pods in namespace reviewapp-system": "tests/integration/test_crashes.py: whether a lock's owner is gone",
 }
 
-# What only apps with a database take: tests/e2e/test_database.py has their lives, as the same service account.
-OF_DATABASES = {"persistentvolumeclaims", "statefulsets", "postgreses", "postgresversions", "clusters"}
+# What only apps with a database or a Gateway take: tests/e2e/test_database.py has lives of the first, as the same
+# service account, tests/integration/test_gateway.py what the engine does with the second.
+OF_SOME_APPS = {"persistentvolumeclaims", "statefulsets", "postgreses", "postgresversions", "clusters", "httproutes"}
 
 
 def given(apps: str) -> set[Right]:
@@ -108,7 +109,7 @@ def test_a_life_takes_every_right_that_deploy_gives_and_no_other(
     assert {(call.verb, call.resource) for call in recorded.forbidden} <= {("list", "events"), ("watch", "events")}
     of_copies = {Right("batch", "jobs", verb, pull_request.namespace) for verb in ("get", "create", "patch", "delete")}
     every, used = given(pull_request.namespace), taken(recorded)
-    unused = {right for right in every if right.resource not in OF_DATABASES} - used.keys() - of_copies
+    unused = {right for right in every if right.resource not in OF_SOME_APPS} - used.keys() - of_copies
     assert "\n".join(sorted(map(str, unused))) == "\n".join(sorted(ELSEWHERE))
 
     # And with just one of them taken away, the call that took it is refused: none gives what another gives too.

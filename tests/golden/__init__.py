@@ -180,6 +180,10 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "queue-of-kueue": Variant(settings={"kueue_queue": "builds"}),
+    "gateway": Variant(
+        config={"migrate": None, "registrySecretName": None, "env": None},
+        settings={"route": "gateway", "gateway": "gateways/public", "tls_secret": "certificates/wildcard"},
+    ),
     "namespace-of-its-own": Variant(
         config={"migrate": None, "registrySecretName": None}, settings={"namespace_mode": "per-app"}
     ),

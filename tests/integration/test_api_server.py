@@ -73,7 +73,11 @@ class TestDeploy:
         assert {"CustomResourceDefinition", "Deployment", "ClusterRole", "ConfigMap"} <= set(kinds)
 
     @pytest.mark.parametrize(
-        "name", ["crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "policy.yaml", "deployment.yaml"]
+        "name",
+        [
+            *("crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "policy.yaml", "deployment.yaml"),
+            "per-app.yaml",
+        ],
     )
     def test_each_manifest_is_taken(self, name: str) -> None:
         done, said = dry_run("-f", str(DEPLOY / name))
