@@ -7,12 +7,14 @@ import subprocess
 import pytest
 
 from stacks import naming
+from tests import samples
 from tests.e2e.conftest import Repository
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
-from watcher.cluster import NAMESPACES, Cluster
+from watcher.cluster import DEPLOYMENTS, NAMESPACES, REVIEW_APPS, Cluster, Object, section
+from watcher.conditions import find_condition
 
 pytestmark = pytest.mark.cluster
 
@@ -59,3 +61,35 @@ def test_the_annotation_lets_in_keeps_out_and_heals(
     pull_request.close()
     pull_request.until_gone()
     assert pull_request.left() == []
+
+
+def test_the_older_operators_sample_takes_one_command(
+    repository: Repository, cluster: Cluster, watcher: RunningWatcher
+) -> None:
+    document = samples.review_app()
+    # It has the name of an operator that is not in this cluster: tests/e2e/test_database.py has one.
+    del document["spec"]["config"]["database"]
+    document["spec"]["config"]["namespace"] = repository.namespace
+    name = document["metadata"]["name"]
+    cluster.patch(
+        NAMESPACES, None, repository.namespace, {"metadata": {"annotations": {naming.ALLOW_ANNOTATION: None}}}
+    )
+    cluster.create(REVIEW_APPS, None, document)
+    try:
+        refused = until(lambda: accepted(cluster, name, "False"), "it is refused", 10)
+        assert refused["reason"] == "NamespaceNotOpen"
+        subprocess.run(refused["message"].split("`")[1], shell=True, check=True, timeout=30)
+        until(lambda: accepted(cluster, name, "True"), "it is accepted", 10)
+        watcher.until_updated(name)
+        deployment = cluster.get(DEPLOYMENTS, repository.namespace, "shop-42") or {}
+        (container,) = section(deployment, "spec", "template", "spec")["containers"]
+        named = [next(iter(source.values()))["name"] for source in container["envFrom"]]
+        assert named == ["config-map-one", "config-map-two", "secret-one", "secret-two", "shop-42--env"]
+    finally:
+        cluster.delete(REVIEW_APPS, None, name)
+        until(lambda: cluster.get(REVIEW_APPS, None, name) is None, "it is gone")
+
+
+def accepted(cluster: Cluster, name: str, status: str) -> Object | None:
+    found = find_condition(cluster.get(REVIEW_APPS, None, name) or {}, "Accepted")
+    return found if found and found["status"] == status else None
