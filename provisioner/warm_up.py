@@ -28,6 +28,7 @@ from stacks.inputs import (
     DatabaseCopy,
     Migrate,
     Network,
+    OwnNamespace,
     Route,
     StackInputs,
     Workload,
@@ -60,6 +61,12 @@ FULL_INPUTS = StackInputs(
         tls=TLS(certificate=SecretStr("certificate"), key=SecretStr("key")),
         annotations={"warm": "up"},
     ),
+    own_namespace=OwnNamespace(
+        home="home",
+        pod_security="restricted",
+        quota={"pods": "1"},
+        defaults=Confinement(cpu_request="1", cpu_limit="1", memory_request="1Mi", memory_limit="1Mi"),
+    ),
     network=Network(denied_ranges=("10.0.0.0/8",), route_namespaces=("route",)),
     build=Build(
         job_name="up-0--build",
@@ -70,6 +77,7 @@ FULL_INPUTS = StackInputs(
         secrets=(BuildSecret(name="secret", data={"key": "dmFsdWU="}),),
         priority_class="priority",
         queue="queue",
+        image_registries=("warm",),
         image="warm/up:0",
         registry_insecure=True,
         push_secret_name="push",  # noqa: S106

@@ -33,7 +33,8 @@ def test_the_full_inputs_declare_every_kind() -> None:
 
 
 def test_the_full_inputs_leave_nothing_out() -> None:
-    document = FULL_INPUTS.model_dump_json()
+    # A stack has an Ingress or a Gateway's route.
+    document = FULL_INPUTS.model_dump_json(exclude={"route": {"gateway"}})
     assert "null" not in document
     assert "[]" not in document
     assert "{}" not in document
