@@ -88,6 +88,10 @@ class Sample:
         """Return the tarball of a commit."""
         return self._tarballs[commit]
 
+    def repack(self, commit: str, pack: Callable[[bytes], bytes]) -> None:
+        """Have another tarball of a commit, made by `pack` of the one that there is."""
+        self._tarballs[commit] = pack(self._tarballs[commit])
+
     def serve(self) -> None:
         """Start a web server in the cluster that has all tarballs made so far; in place of one that runs."""
         data = {f"{commit}.tar.gz": base64.b64encode(content).decode() for commit, content in self._tarballs.items()}

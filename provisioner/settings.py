@@ -133,7 +133,8 @@ class StackSettings(Rules, BuilderSettings):
     unpack_image: str = Field(default="ghcr.io/reviewapp/unpack:0.1.0", description="Fetches and unpacks tarballs.")
     builder_image: str = Field(default="docker.io/moby/buildkit:v0.34.2-rootless", description="Rootless BuildKit.")
     push_image: str = Field(
-        default="gcr.io/go-containerregistry/crane:v0.22.1", description="crane, which pushes what was built."
+        default="gcr.io/go-containerregistry/crane/debug:v0.22.1",
+        description="crane with a shell, as its debug images are; pushes what was built.",
     )
     builder_seccomp_profile: str | None = Field(
         default=None, description="Localhost seccomp profile of the builder; Unconfined if left out."

@@ -69,6 +69,8 @@ def sample(cluster: Cluster, installation: Installation) -> Sample:
 def commits(sample: Sample) -> dict[str, str]:
     """The commit of each version, with its tarball served in the cluster."""
     commits = {version: sample.commit(version, files) for version, files in versions.files().items()}
+    for version, pack in versions.REPACKED.items():
+        sample.repack(commits[version], pack)
     sample.serve()
     return commits
 

@@ -64,6 +64,13 @@ def test_it_is_fetched_and_built(
     pull_request.open(commit, tarballUrl=None)
     pull_request.until_ready(commit)
     assert commit in (pull_request.page() or "")
+
+    # Somebody with other rights than the builds' has signed this one.
+    s3.put_object(Bucket="tarballs", Key="second", Body=sample.tarball(commits["second"]))
+    signed = s3.generate_presigned_url("get_object", Params={"Bucket": "tarballs", "Key": "second"})
+    pull_request.push(commits["second"], tarballUrl=signed)
+    pull_request.until_ready(commits["second"])
+    assert commits["second"] in (pull_request.page() or "")
     pull_request.close()
     pull_request.until_gone()
     assert watcher.stop() == 0

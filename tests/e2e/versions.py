@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Callable
+
+import zstandard
 
 from dev.target import BASE_IMAGE
+from tests.unit.builder import archives
 
 # Its page of the environment is written at each start, to a folder that is its own.
 _TELLING = {
@@ -69,7 +74,16 @@ CMD ["sh", "/start.sh"]
     "root": {"Dockerfile": 'FROM {base}\nCOPY start.sh /start.sh\nCOPY www /www\nCMD ["sh", "/start.sh"]\n'},
     "from elsewhere": {"Dockerfile": "FROM docker.io/library/busybox:1\nRUN true\n"},
     "endless": {"Dockerfile": "FROM {base}\nRUN sleep 600\n"},
+    **{version: {} for version in ("by zstd", "not compressed", "hostile archive", "no archive")},
 }
+
+REPACKED: dict[str, Callable[[bytes], bytes]] = {
+    "by zstd": lambda tarball: zstandard.ZstdCompressor().compress(gzip.decompress(tarball)),
+    "not compressed": gzip.decompress,
+    "hostile archive": lambda _: archives.tar_gz(archives.symbolic_link("out", "/"), archives.regular("out/evil")),
+    "no archive": lambda _: b"<html>Please log in</html>",
+}
+"""What is served for a version in place of its tarball by git."""
 
 
 def files() -> dict[str, dict[str, str]]:
