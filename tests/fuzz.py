@@ -237,7 +237,7 @@ def _check_inputs(inputs: StackInputs) -> None:
                 assert container["resources"]["limits"].keys() == {"cpu", "memory"}
 
 
-def check_in_watcher(seeds: range, batch: int = _BATCH) -> Iterator[tuple[int, int]]:
+def check_in_watcher(seeds: range, batch: int = _BATCH, **settings: Any) -> Iterator[tuple[int, int]]:
     """Have a whole watcher live with the spec of each seed; yield how many it has accepted and refused so far.
 
     Raises:
@@ -245,7 +245,7 @@ def check_in_watcher(seeds: range, batch: int = _BATCH) -> Iterator[tuple[int, i
     """
     accepted = refused = 0
     names = {text for text in _TEXTS if _LABEL.fullmatch(text)} | {_SAMPLE["config"]["namespace"]}
-    with whole_watcher(_SETTINGS, names | _NAMESPACES) as watcher:
+    with whole_watcher(_SETTINGS.model_copy(update=settings), names | _NAMESPACES) as watcher:
         for first in range(seeds.start, seeds.stop, batch):
             numbers = range(first, min(first + batch, seeds.stop))
             try:
@@ -269,12 +269,14 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the first; each further one has the next.")] = 0,
     *,
     watcher: Annotated[bool, typer.Option("--watcher", help="Feed them to a whole watcher.")] = False,
+    per_app: Annotated[bool, typer.Option("--per-app", help="With a namespace for each app.")] = False,
 ) -> None:
     """Check so many specs, each from a seed of its own, which is printed where one fails."""
     began, accepted = time.monotonic(), 0
     if watcher:
         said = 0
-        for accepted, refused in check_in_watcher(range(seed, seed + specs)):
+        mode = "per-app" if per_app else "shared"
+        for accepted, refused in check_in_watcher(range(seed, seed + specs), namespace_mode=mode):
             if accepted + refused >= said + 1_000:
                 said = accepted + refused
                 typer.echo(f"{said} specs, {accepted} accepted, {time.monotonic() - began:.0f} s")

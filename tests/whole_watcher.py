@@ -15,17 +15,19 @@ from unittest.mock import patch
 
 import structlog
 
+from provisioner.rules import named_objects
 from provisioner.settings import Settings
 from provisioner.stack import OwnerIsDead, Stacks, UpdateResult
 from stacks import naming
 from stacks.inputs import StackInputs
 from stacks.review_app import manifests
+from tests import samples
 from tests.samples.memory import MemoryCluster
-from watcher.cluster import DECLARED, NAMESPACES, REVIEW_APPS, Object, Resource, section
+from watcher.cluster import CONFIG_MAPS, DECLARED, NAMESPACES, REVIEW_APPS, SECRETS, Object, Resource, section
 from watcher.controller import Controller
-from watcher.observation import asked_stack
+from watcher.observation import asked_app, asked_namespace, asked_stack
 
-_DEADLINE_SECONDS = 120.0
+_DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 _CATALOGUE = Resource("catalog.kubedb.com/v1alpha1", "PostgresVersion", "postgresversions", namespaced=False)
 _DONE = UpdateResult(changes={}, outputs={}, seconds=0.0, engine_runs=1)
@@ -88,6 +90,12 @@ class WholeWatcher:
         for name in open_namespaces:
             annotations = {naming.ALLOW_ANNOTATION: "*/*"}
             self.cluster.create(NAMESPACES, None, {"metadata": {"name": name, "annotations": annotations}})
+        for named in named_objects(samples.spec()):
+            resource = SECRETS if named.kind == "Secret" else CONFIG_MAPS
+            self.cluster.create(
+                resource, samples.spec().config.namespace, {"metadata": {"name": named.name}, "data": {}}
+            )
+        self._there_before = {*self.cluster.objects}
         self.controller = Controller(self.cluster, settings, self.stacks)
         self.tracebacks: list[str] = []
 
@@ -121,13 +129,17 @@ class WholeWatcher:
         assert updates.keys() <= asked, updates.keys() - asked
         ours = {*self.settings.own_namespaces}
         apps = {inputs.namespace for inputs in updates.values()}
+        if self.settings.namespace_mode == "per-app":
+            # They are made, and the rights taken, before it is seen that something else is not there.
+            apps |= {naming.own_namespace(app) for name in accepted if (app := asked_app({"spec": specs[name]}))}
+            apps |= {home for name in accepted if (home := asked_namespace({"spec": specs[name]}))}
         assert not [name for name in apps if name in ours or name.startswith("kube-")]
         places = apps | {self.settings.build_namespace}
         for resource, namespace in self.cluster.written:
             if (resource, namespace) in {("secrets", self.settings.namespace), ("events", "default")}:
                 continue
             assert namespace in places or not namespace, (resource, namespace)
-            assert namespace or resource == REVIEW_APPS.plural, resource
+            assert namespace or resource in {REVIEW_APPS.plural, NAMESPACES.plural}, resource
         assert self.tracebacks == []
         assert self.controller.workers_alive
 
@@ -144,7 +156,8 @@ class WholeWatcher:
         )
 
     def _left(self) -> list[tuple[str, str, str]]:
-        return [key for key in list(self.cluster.objects) if key[0] not in {"namespaces", "events", _CATALOGUE.plural}]
+        objects = dict(self.cluster.objects)
+        return [key for key in objects if key not in self._there_before and key[0] != "events"]
 
     def _review_app(self, name: str) -> Object:
         return self.cluster.get(REVIEW_APPS, None, name) or {}

@@ -22,7 +22,6 @@ from provisioner.errors import (
     EngineInterrupted,
     EngineKilled,
     EngineTimeout,
-    ForeignObject,
     LockOwner,
     ReviewAppError,
 )
@@ -34,6 +33,7 @@ from stacks import naming
 from stacks.inputs import StackInputs
 from watcher import decide as decisions
 from watcher import own_namespaces
+from watcher.app_namespaces import AppNamespaces, namespaces_of
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
 from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, section
@@ -48,7 +48,6 @@ from watcher.preconditions import (
     refuse_foreign,
     require_build_secrets,
     require_namespaces,
-    require_shared,
 )
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
@@ -74,6 +73,7 @@ class Controller:
         self._journal = Journal(cluster, settings.namespace)
         self._registry = Registry(cluster, settings, _registry_silent)
         self._bindings = Bindings(cluster, settings.namespace)
+        self._places = AppNamespaces(cluster, settings, self._bindings)
         self._logs = BuildLogs(cluster)
         self._queue = WorkQueue()
         self._failures: dict[str, Failure] = {}
@@ -170,8 +170,8 @@ class Controller:
         else:
             self._failures.pop(name, None)
             error = None
-            if not view.deleting:
-                self._refresh(view)
+            if view.entry and not view.deleting:
+                self._places.refresh(view.entry, parse(view.review_app["spec"]))
         if error is None:
             self._queue.forget(name)
         if not view.deleting or view.claimed:
@@ -215,7 +215,7 @@ class Controller:
         name = view.name
         try:
             end_superseded(self._cluster, view.jobs, action.inputs)
-            self._take_namespace(view, action.inputs)
+            self._places.take(view.name, action.inputs, parse(view.review_app["spec"]))
             require_build_secrets(view.lookups.missing)
             refuse_foreign(self._cluster, action.inputs)
             finished = True
@@ -226,7 +226,7 @@ class Controller:
             # Said before the engine runs: it is what people see first.
             self._report(dataclasses.replace(view, entry=entry), None)
             result = self._update(action, slot)
-            self._leave_others(view, action.inputs)
+            self._places.leave_others(view.entry, action.inputs)
             self._tag(view, action.inputs, slot)
             self._note(view, action.inputs, "applied", and_before=not finished)
         except EngineInterrupted:
@@ -244,41 +244,6 @@ class Controller:
         self._failures.pop(name, None)
         _log.info("updated", review_app=name, stack=action.inputs.stack, **_figures(result))
         return None
-
-    def _take_namespace(self, view: View, inputs: StackInputs) -> None:
-        """Have the app's namespace ready, with our rights and what its config names in it.
-
-        Raises:
-            ApplyRefused, ForeignObject: it can't be.
-        """
-        spec, own = parse(view.review_app["spec"]), inputs.own_namespace
-        if own:
-            own_namespaces.make(self._cluster, inputs, own)
-            self._bindings.take(view.name, own.home)
-        require_namespaces(self._cluster, inputs)
-        self._bindings.take(view.name, inputs.namespace)
-        if self._settings.named_objects == "labelled":
-            require_shared(self._cluster, spec)
-        if own:
-            own_namespaces.furnish(self._cluster, inputs, own, spec)
-
-    def _leave_others(self, view: View, inputs: StackInputs) -> None:
-        """Delete a namespace that the app had for itself before, and has no more."""
-        others = {*(view.entry.namespaces if view.entry else ())} - {inputs.namespace, self._settings.build_namespace}
-        own_namespaces.remove(self._cluster, inputs.stack, others)
-
-    def _refresh(self, view: View) -> None:
-        """Have copies follow what they are copies of; what can't be copied any more stays as it was."""
-        inputs = view.entry.inputs if view.entry else None
-        if inputs is None or inputs.own_namespace is None:
-            return
-        spec = parse(view.review_app["spec"])
-        try:
-            if self._settings.named_objects == "labelled":
-                require_shared(self._cluster, spec)
-            own_namespaces.refresh(self._cluster, inputs, inputs.own_namespace, spec)
-        except (ApplyRefused, ForeignObject) as error:
-            _log.warning("not_copied", review_app=view.name, error=str(error))
 
     def _update(self, action: Apply, slot: int) -> UpdateResult:
         if action.unfinished == action.inputs:
@@ -327,9 +292,9 @@ class Controller:
         """Destroy the stack and sweep after it; return what is still on its way out."""
         entry = self._journal.get(name)
         if action.stack is None:
-            return []
+            return self._places.clear_unnoted(self._observation.review_app(name), self._journal)
         phases = {place: phase(self._cluster, place) for place in action.namespaces}
-        there = [place for place in phases if phases[place] == "there" and self._may_clear(name, place, entry)]
+        there = [place for place in phases if phases[place] == "there" and self._places.may_clear(name, place, entry)]
         if not action.engine_done:
             if action.unfinished:
                 self._finish(action.unfinished, slot)
@@ -352,24 +317,6 @@ class Controller:
             for pod in self._observation.pods(action.stack)
         ]
 
-    def _may_clear(self, name: str, place: str, entry: Entry | None) -> bool:
-        """Have the rights to take away what a stack has in a namespace; return whether that could be.
-
-        Raises:
-            ApplyRefused: it could not, and the journal says that the stack may have something there.
-        """
-        if place == self._settings.build_namespace:
-            return True
-        try:
-            self._bindings.take(name, place)
-        except ApplyRefused as error:
-            if entry:
-                raise
-            # It asked for a namespace that was never open to it.
-            _log.info("never_let_in", review_app=name, namespace=place, error=str(error))
-            return False
-        return True
-
     def _release(self, review_app: Object) -> None:
         name, uid = review_app["metadata"]["name"], review_app["metadata"]["uid"]
         # As last seen: a status that we wrote meanwhile has made it another version.
@@ -391,7 +338,7 @@ class Controller:
         if entry:
             self._journal.remove(name)
             waiting |= set(self._observation.asking_for_host(entry.inputs.name))
-        self._bindings.release(name, self._in_use(), _places(entry) if entry else ())
+        self._bindings.release(name, self._in_use(), namespaces_of(entry) if entry else ())
         for other in waiting - {name}:
             self._queue.add(other)
 
@@ -410,7 +357,7 @@ class Controller:
 
     def _in_use(self) -> set[str]:
         """Return the namespaces where stacks may have objects, and that of builds, whose rights are not bound here."""
-        return {self._settings.build_namespace}.union(*(_places(entry) for entry in self._journal.all()))
+        return {self._settings.build_namespace}.union(*(namespaces_of(entry) for entry in self._journal.all()))
 
     def _is_dead(self, owner: LockOwner) -> bool:
         """Whether a lock's owner was a watcher whose Pod is gone. A lock of anybody else is never judged."""
@@ -436,12 +383,6 @@ class Controller:
         review_app["status"] = answer["status"]
         for event in changes(old, new):
             record(self._cluster, review_app, event)
-
-
-def _places(entry: Entry) -> tuple[str, ...]:
-    """Return the namespaces in which a stack takes rights."""
-    own = entry.inputs.own_namespace
-    return (*entry.namespaces, own.home) if own else entry.namespaces
 
 
 def _registry_silent(image: str, reason: str) -> None:

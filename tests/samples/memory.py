@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from typing import Any, Literal, cast
 
-from watcher.cluster import ApiRefused, Cluster, Object, Resource
+from watcher.cluster import NAMESPACES, ApiRefused, Cluster, Object, Resource
 
 _SILENT_SECONDS = 0.2
 _DEEPEST = 30
@@ -118,6 +118,9 @@ class MemoryCluster(Cluster):
                 self._put(resource, key, live, "MODIFIED")
             else:
                 self._drop(resource, key)
+                if resource == NAMESPACES:
+                    # With it goes what is in it; of that, nobody is told.
+                    self.objects = {each: item for each, item in self.objects.items() if each[1] != name}
 
     def watch(
         self,
