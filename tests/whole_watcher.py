@@ -90,11 +90,10 @@ class WholeWatcher:
         for name in open_namespaces:
             annotations = {naming.ALLOW_ANNOTATION: "*/*"}
             self.cluster.create(NAMESPACES, None, {"metadata": {"name": name, "annotations": annotations}})
+        home = samples.spec().config.namespace
         for named in named_objects(samples.spec()):
             resource = SECRETS if named.kind == "Secret" else CONFIG_MAPS
-            self.cluster.create(
-                resource, samples.spec().config.namespace, {"metadata": {"name": named.name}, "data": {}}
-            )
+            self.cluster.create(resource, home, {"metadata": {"name": named.name}, "data": {}})
         self._there_before = {*self.cluster.objects}
         self.controller = Controller(self.cluster, settings, self.stacks)
         self.tracebacks: list[str] = []
