@@ -43,7 +43,11 @@ def network(settings: StackSettings) -> Network | None:
     """Return whom apps may talk to; None where the installation wants no NetworkPolicy."""
     if not settings.network_policies:
         return None
-    return Network(denied_ranges=settings.egress_denied_ranges, route_namespaces=settings.route_namespaces)
+    return Network(
+        denied_ranges=settings.egress_denied_ranges,
+        route_namespaces=settings.route_namespaces,
+        operator_namespaces=settings.operator_namespaces,
+    )
 
 
 def own_namespace(spec: Spec, settings: StackSettings) -> OwnNamespace | None:

@@ -129,6 +129,11 @@ class StackSettings(Rules, BuilderSettings):
         description="Namespaces from which apps are reached: the ingress controller's. All if left out, but no app "
         "reaches another.",
     )
+    operator_namespaces: Namespaces = Field(
+        default=(),
+        description="Namespaces from which databases of operators are reached beside their apps: the operators'. All "
+        "if left out, but no app reaches another's.",
+    )
 
     unpack_image: str = Field(default="ghcr.io/reviewapp/unpack:0.1.0", description="Fetches and unpacks tarballs.")
     builder_image: str = Field(default="docker.io/moby/buildkit:v0.34.2-rootless", description="Rootless BuildKit.")

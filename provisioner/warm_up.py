@@ -67,7 +67,7 @@ FULL_INPUTS = StackInputs(
         quota={"pods": "1"},
         defaults=Confinement(cpu_request="1", cpu_limit="1", memory_request="1Mi", memory_limit="1Mi"),
     ),
-    network=Network(denied_ranges=("10.0.0.0/8",), route_namespaces=("route",)),
+    network=Network(denied_ranges=("10.0.0.0/8",), route_namespaces=("route",), operator_namespaces=("operator",)),
     build=Build(
         job_name="up-0--build",
         namespace="warm",

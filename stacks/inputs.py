@@ -135,6 +135,9 @@ class Network(_Part):
     route_namespaces: tuple[str, ...] = Field(
         default=(), description="Namespaces that reach the app; empty: all, but no other review app."
     )
+    operator_namespaces: tuple[str, ...] = Field(
+        default=(), description="Namespaces that reach a database which an operator runs; empty: as above."
+    )
 
 
 class Workload(_Part):

@@ -63,17 +63,25 @@ exec postgres -D /data/db -c 'listen_addresses=*' -c unix_socket_directories=/tm
 
 _APP = {
     "start.sh": "trap 'kill $server; exit 0' TERM\nhttpd -f -p 8080 -h /site &\nserver=$!\nwait $server\n",
+    "environment": """export PGHOST="$POSTGRES_HOSTNAME" PGPORT="$POSTGRES_PORT" PGUSER="$POSTGRES_USER"
+export PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE="$POSTGRES_DATABASE"
+""",
     # The commit stands in the image, since each has one of its own.
     "migrate.sh": """set -eu
-psql "$DATABASE_URL" --quiet --set=ON_ERROR_STOP=1 --set=commit="$(cat /site/commit)" <<'END'
+. /environment
+psql --quiet --set=ON_ERROR_STOP=1 --set=commit="$(cat /site/commit)" <<'END'
 CREATE TABLE IF NOT EXISTS migrations (at timestamptz DEFAULT now(), commit text);
 INSERT INTO migrations (commit) VALUES (:'commit');
 END
 """,
+    # No secret is an argument, which other processes could read: the address is taken up within.
     "site/cgi-bin/rows": """#!/bin/sh
 echo "Content-Type: text/plain"
 echo
-psql "$DATABASE_URL" --no-align --tuples-only <<'END'
+. /environment
+psql --quiet --no-align --tuples-only <<'END'
+\\getenv url DATABASE_URL
+\\connect :url
 SELECT count(*), sum(id), count(DISTINCT email) FROM orders;
 SELECT coalesce(string_agg(schemaname || '.' || tablename, ' ' ORDER BY tablename), '')
     FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema');

@@ -1,11 +1,14 @@
 """Databases of review apps, one of each backend at once: copied, migrated once a commit, reset, gone with the app.
 
+Of all that is said, shown, kept and called meanwhile, nothing holds a secret.
+
 The operators are stand-ins (dev/stand_ins); the servers, the copies and the app are real.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64decode
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,10 +18,13 @@ import pytest
 
 from dev.installation import Installation
 from dev.stand_ins.volumes import CLASS
+from stacks import naming
+from stacks.database_names import COMPONENT
 from tests.e2e.conftest import Repository
 from tests.e2e.databases import (
     CATALOGUE,
     ROWS,
+    SOURCE,
     AppImages,
     commit,
     copy_from,
@@ -26,10 +32,11 @@ from tests.e2e.databases import (
     start_source,
     until_source_answers,
 )
-from tests.e2e.pull_request import PullRequest
+from tests.e2e.exposure import Exposure
+from tests.e2e.pull_request import BUILDS, SYSTEM, PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
-from watcher.cluster import CLAIMS, REVIEW_APPS, Cluster
+from watcher.cluster import CLAIMS, REVIEW_APPS, SECRETS, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -38,8 +45,17 @@ BACKENDS: dict[str, dict[str, Any]] = {
     "kubedb": {"backend": "kubedb", "version": CATALOGUE, "storageClass": CLASS},
     "cloudnative-pg": {"backend": "cloudnative-pg", "storageClass": CLASS},
 }
-COPY = copy_from(excludeTables=["audit"], anonymise="UPDATE orders SET email = 'nobody@example.com'")
-MIGRATE = {"migrate": {"command": ["sh", "/migrate.sh"]}}
+COPY = {"excludeTables": ["audit"], "anonymise": "UPDATE orders SET email = 'nobody@example.com'"}
+COPIES = {
+    "postgres": copy_from(**COPY),
+    "kubedb": copy_from(**COPY),
+    "cloudnative-pg": {key: {"value": value} for key, value in SOURCE.items()} | {"host": {"value": "source"}} | COPY,
+}
+PLANTED = {"password of the source": SOURCE["password"], "value of the app": "a value that nobody may read: $(id) `id`"}
+MORE = {
+    "migrate": {"command": ["sh", "/migrate.sh"]},
+    "env": {"values": [{"name": "PLANTED", "value": PLANTED["value of the app"]}]},
+}
 
 
 @dataclasses.dataclass
@@ -63,10 +79,23 @@ class Play:
     unreachable_says: str
     unreachable_replicas: int | None
     missing_says: str
+    log: Path
+    exposure: Exposure
+    generated: dict[str, str]
 
 
 def config(database: dict[str, Any]) -> dict[str, Any]:
-    return {"database": database, **MIGRATE}
+    return {"database": database, **MORE}
+
+
+def asked(backend: str, **more: Any) -> dict[str, Any]:
+    return BACKENDS[backend] | {"copyFrom": COPIES[backend], "extensions": ["citext"]} | more
+
+
+def generated_passwords(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """Return the passwords of the databases in a namespace, by the names of their Secrets."""
+    secrets = cluster.list(SECRETS, namespace, f"{naming.COMPONENT_LABEL}={COMPONENT}")[0]
+    return {item["metadata"]["name"]: b64decode(item["data"]["password"]).decode() for item in secrets}
 
 
 def until_rows(pull_request: PullRequest, version: str) -> list[str]:
@@ -86,7 +115,12 @@ def play(
     images = AppImages(Path(tmp_path_factory.mktemp("images")))
     if session_watcher.runs:
         assert session_watcher.stop() == 0
-    with operators(cluster, installation), new_repository("databases") as repository:
+    exposure = Exposure()
+    with (
+        operators(cluster, installation),
+        new_repository("databases") as repository,
+        exposure.of_processes(),
+    ):
         start_source(cluster, repository.namespace)
         session_watcher.start(database_storage_classes=f'["{CLASS}"]', database_copy_retries="1")
         seen = {backend: Seen(repository.pull_request()) for backend in BACKENDS}
@@ -94,24 +128,33 @@ def play(
             images.tag("one", one.pull_request.number)
         until_source_answers(cluster, repository.namespace)
         for backend, one in seen.items():
-            one.pull_request.open(
-                commit("one"), config(BACKENDS[backend] | {"copyFrom": COPY, "extensions": ["citext"]})
-            )
+            one.pull_request.open(commit("one"), config(asked(backend)))
         bad = _open_bad(repository, images)
+        values = seen["cloudnative-pg"].pull_request
+        exposure.add_previews(session_watcher, values.manifest(commit("one"), config(asked("cloudnative-pg"))))
+        generated = generated_passwords(cluster, repository.namespace)
+        places = (repository.namespace, SYSTEM, BUILDS, "default")
         for one in seen.values():
+            exposure.add_objects(cluster, places)
             one.first = until_rows(one.pull_request, "one")
+            exposure.add_status(one.pull_request)
         for one in seen.values():
             images.tag("two", one.pull_request.number)
             one.pull_request.push(commit("two"))
         for one in seen.values():
             one.pushed = until_rows(one.pull_request, "two")
         for backend, one in seen.items():
-            database = BACKENDS[backend] | {"copyFrom": COPY, "extensions": ["citext"], "reset": "again"}
             one.claims = claims(cluster, one.pull_request.namespace)
-            cluster.patch(REVIEW_APPS, None, one.pull_request.name, {"spec": {"config": {"database": database}}})
+            database = {"database": asked(backend, reset="again")}
+            cluster.patch(REVIEW_APPS, None, one.pull_request.name, {"spec": {"config": database}})
             one.pull_request.until_condition("Ready", "False")
         for one in seen.values():
             one.reset = until_rows(one.pull_request, "two")
+        generated |= generated_passwords(cluster, repository.namespace)
+        exposure.add_objects(cluster, places)
+        for pull_request in [*(one.pull_request for one in seen.values()), *bad]:
+            exposure.add_status(pull_request)
+        exposure.add_files(session_watcher.folder)
         said = [pull_request.condition("DatabaseReady") for pull_request in bad]
         replicas = bad[0].replicas()
         for one in [*(one.pull_request for one in seen.values()), *bad]:
@@ -121,7 +164,15 @@ def play(
             one.left = one.pull_request.left()
         until(lambda: not claims(cluster, repository.namespace), "the claims are gone", seconds=30)
         yield Play(
-            seen, claims(cluster, repository.namespace), bad[0], said[0]["message"], replicas, said[1]["message"]
+            seen,
+            claims(cluster, repository.namespace),
+            bad[0],
+            said[0]["message"],
+            replicas,
+            said[1]["message"],
+            session_watcher.log,
+            exposure,
+            generated,
         )
     if session_watcher.runs:
         assert session_watcher.stop() == 0
@@ -185,3 +236,20 @@ def test_a_source_that_is_not_there_is_said_and_the_app_does_not_start(play: Pla
 def test_a_secret_that_is_missing_is_named(play: Play) -> None:
     assert 'secret "nobody" not found' in play.missing_says
     assert "create it in the app's namespace" in play.missing_says
+
+
+def test_no_secret_comes_to_light(play: Play) -> None:
+    texts = play.exposure.texts
+    # It was looked through where things are said: what is no secret is found.
+    for place, text in {
+        "preview as markdown": b"Cluster",
+        "ps": b"pg_restore",
+        "status of " + play.unreachable.name: b"nowhere.invalid",
+        str(play.log): b"updated",
+    }.items():
+        assert text in texts[place], place
+    assert b"pulumi" in texts["ps"]
+    assert any(place.startswith("Event ") for place in texts)
+    assert any(place.endswith(".json") and "/history/" in place for place in texts)
+    assert len(play.generated) >= len(BACKENDS)
+    assert play.exposure.of(PLANTED | play.generated) == []

@@ -30,6 +30,7 @@ def test_types_and_names(sample: dict[str, Registration]) -> None:
         "Secret/shop-42--db-copy": "kubernetes:core/v1:Secret",
         "Postgres/shop-42--db": "kubernetes:kubedb.com/v1:Postgres",
         "NetworkPolicy/shop-42": "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+        "NetworkPolicy/shop-42--db": "kubernetes:networking.k8s.io/v1:NetworkPolicy",
         "Job/shop-42--8a1f0e3c5b": "kubernetes:batch/v1:Job",
         "Deployment/shop-42": "kubernetes:apps/v1:Deployment",
         "Service/shop-42": "kubernetes:core/v1:Service",
@@ -64,7 +65,8 @@ def test_what_is_secret_is_marked_so_and_no_secret_is_elsewhere(sample: dict[str
 
 
 def test_pods_come_after_the_secrets_that_they_read_and_what_keeps_them_in(sample: dict[str, Registration]) -> None:
-    first = {"NetworkPolicy/shop-42", *(f"Secret/shop-42--{name}" for name in ("env", "tls", "db-auth", "db-copy"))}
+    secrets = {f"Secret/shop-42--{name}" for name in ("env", "tls", "db-auth", "db-copy")}
+    first = {"NetworkPolicy/shop-42", "NetworkPolicy/shop-42--db"} | secrets
     waiting = {name: registration.depends_on for name, registration in sample.items() if registration.depends_on}
     assert waiting == dict.fromkeys(("Deployment/shop-42", "Postgres/shop-42--db"), first)
 

@@ -47,7 +47,18 @@ def kinds(result: Result) -> list[str]:
     return [manifest["kind"] for manifest in yaml.safe_load_all(result.stdout)]
 
 
-EVERYTHING = ["Secret", "NetworkPolicy", "Secret", "Secret", "Postgres", "Job", "Deployment", "Service", "Ingress"]
+EVERYTHING = [
+    "Secret",
+    "NetworkPolicy",
+    "NetworkPolicy",
+    "Secret",
+    "Secret",
+    "Postgres",
+    "Job",
+    "Deployment",
+    "Service",
+    "Ingress",
+]
 
 
 def review_app(**changes: Any) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class TestStack:
             "Secret/shop-42--env",
             "Secret/shop-42--tls",
             "NetworkPolicy/shop-42",
+            "NetworkPolicy/shop-42--db",
             "Secret/shop-42--db-auth",
             "Secret/shop-42--db-copy",
             "Postgres/shop-42--db",
