@@ -35,7 +35,8 @@ _STOP_SECONDS = 30.0
 _OTHERS_SECONDS = 1800.0
 _GOING_SECONDS = 60.0
 # A watcher that outlived its test would go on with the cluster, and keep the next one waiting.
-_DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+"""What a command is prefixed with, so that it is told to end when this process dies."""
 
 
 class Installation:
@@ -133,7 +134,7 @@ class Installation:
         environment["KUBECONFIG"] = str(self._kubeconfig(server))
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [*_DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
+        command = [*DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
         lock = self._wait_for_others()
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY, pass_fds=(lock,))

@@ -1,4 +1,7 @@
-"""Run the stand-ins until told to end: each looks at what is there, several times a second."""
+"""Run the stand-ins until told to end: each looks at what is there, several times a second.
+
+What one that was killed has left is let go of by `KubeDB.let_go`, and cleared away at the next start.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ _PAUSE_SECONDS = 0.2
 def main() -> None:
     """Run them; the argument is the folder of the volumes."""
     cluster = Cluster.from_environment()
-    stand_ins = (Provisioner(cluster, Path(sys.argv[1])), KubeDB(cluster), CloudNativePG(cluster))
+    kubedb = KubeDB(cluster)
+    stand_ins = (Provisioner(cluster, Path(sys.argv[1])), kubedb, CloudNativePG(cluster))
     ended = threading.Event()
 
     def end(number: int, frame: object) -> None:
@@ -36,6 +40,8 @@ def main() -> None:
                 stand_in.look()
             except ReviewAppError as error:
                 say(f"{type(stand_in).__name__}: {error}")
+    # What it held would be there for ever, and its namespace with it.
+    kubedb.let_go()
 
 
 main()

@@ -32,6 +32,11 @@ class KubeDB:
             else:
                 self._bring_up(postgres)
 
+    def let_go(self) -> None:
+        """Hold no Postgres any more, and delete the claims of those that are to be wiped out; for when nobody looks."""
+        for item in self._cluster.list(_POSTGRESES)[0]:
+            self._wipe_out(item)
+
     def _bring_up(self, postgres: Object) -> None:
         metadata, spec = postgres["metadata"], postgres["spec"]
         if _FINALIZER not in metadata.get("finalizers", []):

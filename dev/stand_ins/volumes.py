@@ -19,10 +19,18 @@ class Provisioner:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster = cluster
         self._folder = folder
+        self._clear()
         if cluster.get(STORAGE_CLASSES, None, CLASS) is None:
             cluster.create(
                 STORAGE_CLASSES, None, {"metadata": {"name": CLASS}, "provisioner": _LABEL, "reclaimPolicy": "Delete"}
             )
+
+    def _clear(self) -> None:
+        """Delete the folders of volumes that went while nobody looked."""
+        known = {volume["spec"]["hostPath"]["path"] for volume in self._cluster.list(VOLUMES, label_selector=_LABEL)[0]}
+        for folder in self._folder.glob("*"):
+            if str(folder) not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def look(self) -> None:
         """Do what is to be done now."""

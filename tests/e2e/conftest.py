@@ -19,6 +19,7 @@ import pytest
 from dev.installation import Installation
 from dev.paths import STATE
 from dev.sample import Sample
+from dev.stand_ins.kubedb import KubeDB
 from dev.target import BASE_IMAGE
 from tests.e2e import side_by_side, versions
 from tests.e2e.pull_request import PullRequest
@@ -78,8 +79,9 @@ def commits(sample: Sample) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def session_watcher(cluster: Cluster, installation: Installation) -> Generator[RunningWatcher]:
     watcher = RunningWatcher(installation, _SETTINGS | {"tls_secret": f"{CERTIFICATES}/wildcard"})
+    # An earlier run may have been broken off, and its stand-ins of operators with it.
+    KubeDB(cluster).let_go()
     watcher.start()
-    # An earlier run may have been broken off.
     for name in _names(cluster):
         cluster.delete(REVIEW_APPS, None, name)
     until(lambda: not _names(cluster), "what an earlier run left is gone")

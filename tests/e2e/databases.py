@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from dev.installation import Installation
+from dev.installation import DIES_WITH_US, Installation
 from dev.paths import REPOSITORY, STATE
-from dev.stand_ins.kubedb import VERSIONS
+from dev.stand_ins.kubedb import VERSIONS, KubeDB
 from tests.e2e.waiting import until
 from watcher.cluster import PODS, SECRETS, SERVICES, Cluster, Object, Resource
 from watcher.conditions import condition
@@ -131,12 +131,13 @@ def _crane(*arguments: str) -> None:
 def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
     """Run the stand-ins of the operators, with their CRDs and the catalogue of one version."""
     documents: list[Object] = list(yaml.safe_load_all((REPOSITORY / "dev/stand_ins/crds.yaml").read_text()))
-    for document in documents:
-        name = document["metadata"]["name"]
+    names = [document["metadata"]["name"] for document in documents]
+    # A run that was killed can have left some on their way out.
+    until(lambda: not _leaving(cluster, names), "the CRDs of an earlier run are gone")
+    for name, document in zip(names, documents, strict=True):
         if cluster.get(CRDS, None, name) is None:
             cluster.create(CRDS, None, document)
-    for document in documents:
-        name = document["metadata"]["name"]
+    for name in names:
         until(lambda name=name: condition(cluster.get(CRDS, None, name) or {}, "Established") == "True", f"CRD {name}")
     image = os.environ["REVIEWAPP_POSTGRES_IMAGE"]
     kind = {"apiVersion": VERSIONS.api_version, "kind": VERSIONS.kind}
@@ -144,7 +145,7 @@ def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
     until(lambda: cluster.list(VERSIONS)[1], "the catalogue is served")
     if cluster.get(VERSIONS, None, CATALOGUE) is None:
         cluster.create(VERSIONS, None, version)
-    command = [sys.executable, "-m", "dev.stand_ins", str(STATE / "volumes")]
+    command = [*DIES_WITH_US, sys.executable, "-m", "dev.stand_ins", str(STATE / "volumes")]
     with (installation.folder / "stand-ins.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
     try:
@@ -152,8 +153,16 @@ def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-        for document in documents:
-            cluster.delete(CRDS, None, document["metadata"]["name"])
+        for name in names:
+            cluster.delete(CRDS, None, name)
+        until(lambda: not _leaving(cluster, names), "the CRDs of the stand-ins are gone")
+
+
+def _leaving(cluster: Cluster, names: list[str]) -> list[str]:
+    """Return which CRDs are being deleted; nobody holds their objects any more after this."""
+    KubeDB(cluster).let_go()
+    found = [cluster.get(CRDS, None, name) for name in names]
+    return [crd["metadata"]["name"] for crd in found if crd and "deletionTimestamp" in crd["metadata"]]
 
 
 def start_source(cluster: Cluster, namespace: str) -> None:

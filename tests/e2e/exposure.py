@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.pull_request import PullRequest
-from tests.e2e.watching import RunningWatcher
 from tests.planted import planted_in
 from watcher.cluster import DEPLOYMENTS, EVENTS, JOBS, PODS, STATEFUL_SETS, Cluster, Object
 
@@ -61,15 +60,18 @@ class Exposure:
         """Add the status of a ReviewApp; its spec is what somebody wrote."""
         self._add(f"status of {pull_request.name}", pull_request.status())
 
-    def add_previews(self, watcher: RunningWatcher, review_app: Object) -> None:
-        """Add what `reviewapp preview` prints of a ReviewApp, in each of its formats."""
+    def add_previews(self, environment: dict[str, str], review_app: Object) -> None:
+        """Add what `reviewapp preview` prints of a ReviewApp, in each of its formats.
+
+        Args:
+            environment: with the settings of the watcher.
+            review_app: what is previewed.
+        """
 
         def run(output: str) -> tuple[str, bytes]:
             command = [sys.executable, "-m", "watcher", "preview", "-f", "-", "--format", output]
             given = json.dumps(review_app).encode()
-            done = subprocess.run(
-                command, env=watcher.environment, input=given, capture_output=True, timeout=120, check=False
-            )
+            done = subprocess.run(command, env=environment, input=given, capture_output=True, timeout=120, check=False)
             assert done.returncode == 0, done.stderr
             return f"preview as {output}", done.stdout + done.stderr
 

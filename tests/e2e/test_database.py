@@ -45,6 +45,7 @@ BACKENDS: dict[str, dict[str, Any]] = {
     "kubedb": {"backend": "kubedb", "version": CATALOGUE, "storageClass": CLASS},
     "cloudnative-pg": {"backend": "cloudnative-pg", "storageClass": CLASS},
 }
+SETTINGS = {"database_storage_classes": f'["{CLASS}"]', "database_copy_retries": "1"}
 COPY = {"excludeTables": ["audit"], "anonymise": "UPDATE orders SET email = 'nobody@example.com'"}
 COPIES = {
     "postgres": copy_from(**COPY),
@@ -122,7 +123,7 @@ def play(
         exposure.of_processes(),
     ):
         start_source(cluster, repository.namespace)
-        session_watcher.start(database_storage_classes=f'["{CLASS}"]', database_copy_retries="1")
+        session_watcher.start(**SETTINGS)
         seen = {backend: Seen(repository.pull_request()) for backend in BACKENDS}
         for one in seen.values():
             images.tag("one", one.pull_request.number)
@@ -131,7 +132,10 @@ def play(
             one.pull_request.open(commit("one"), config(asked(backend)))
         bad = _open_bad(repository, images)
         values = seen["cloudnative-pg"].pull_request
-        exposure.add_previews(session_watcher, values.manifest(commit("one"), config(asked("cloudnative-pg"))))
+        environment = session_watcher.environment | {
+            f"REVIEWAPP_{name.upper()}": text for name, text in SETTINGS.items()
+        }
+        exposure.add_previews(environment, values.manifest(commit("one"), config(asked("cloudnative-pg"))))
         generated = generated_passwords(cluster, repository.namespace)
         places = (repository.namespace, SYSTEM, BUILDS, "default")
         for one in seen.values():
