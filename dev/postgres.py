@@ -29,9 +29,10 @@ class Server:
     Args:
         folder: is made; has the data, the socket and the log.
         data: the data folder; `data` in the folder if left out.
+        log: the folder of the write-ahead log; in the data folder if left out.
     """
 
-    def __init__(self, folder: Path, data: Path | None = None) -> None:
+    def __init__(self, folder: Path, data: Path | None = None, log: Path | None = None) -> None:
         self.folder = folder
         self.address = "127." + ".".join(str(1 + byte % 250) for byte in secrets.token_bytes(3))
         folder.mkdir()
@@ -40,8 +41,14 @@ class Server:
         run(
             *("initdb", f"--pgdata={self.data}", "--username=postgres", "--auth-local=trust", "--no-sync"),
             *("--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
+            *([f"--waldir={log}"] if log else []),
         )
         self.start()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return (self.data / "postmaster.pid").exists()
 
     def start(self, *options: str) -> None:
         """Start it, with further options of `postgres`, as in `max_wal_size=1GB`."""

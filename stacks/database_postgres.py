@@ -18,6 +18,7 @@ CONTAINER: Final = "postgres"
 SCRIPT: Final = Path(__file__).with_name("database_start.sh").read_text()
 """What the container runs."""
 
+_MEBIBYTES: Final = {"Mi": 1, "Gi": 1 << 10, "Ti": 1 << 20}
 _VOLUME: Final = "/var/lib/postgresql/data"
 _AUTH: Final = "/etc/postgresql-auth"
 
@@ -95,6 +96,17 @@ def _stateful_set(inputs: StackInputs, database: Database) -> Manifest:
     }
 
 
+def _most_of_log(size: str) -> int:
+    """Return how many MB of a volume the write-ahead log may take.
+
+    By default it is 1 GB, whatever the volume is. A copy into one that is as small fills it with log first, and where
+    that has no room the server ends, and does not come up any more; where data has none, the copy is told so. On a
+    volume of 160 MB the first was seen in each of 3 tries, and with this limit in 2 of 6: the log may pass it.
+    """
+    number, unit = int(size[:-2]), size[-2:]
+    return max(32, min(1024, number * _MEBIBYTES[unit] // 8))
+
+
 def _container(database: Database) -> Manifest:
     # Asked over TCP: the server that makes the data folder listens on a socket alone.
     ready = {"exec": {"command": ["pg_isready", "--quiet", "--host=127.0.0.1"]}}
@@ -104,6 +116,7 @@ def _container(database: Database) -> Manifest:
         "POSTGRES_DATABASE": own_name(database),
         "POSTGRES_PASSWORD_FILE": f"{_AUTH}/password",
         "POSTGRES_EXTENSIONS": "\n".join(database.extensions),
+        "POSTGRES_MAX_WAL_SIZE": f"{_most_of_log(database.storage_size)}MB",
     }
     return {
         "name": CONTAINER,

@@ -4,6 +4,7 @@
 #   POSTGRES_USER, POSTGRES_DATABASE  a superuser, and its database
 #   POSTGRES_PASSWORD_FILE            file with the user's password
 #   POSTGRES_EXTENSIONS (one a line)  made in the database
+#   POSTGRES_MAX_WAL_SIZE             as `max_wal_size`
 #
 # Killed at any point, it begins anew: the folder gets its name when all in it is made.
 set -eu
@@ -31,4 +32,4 @@ END
 fi
 # A server that was ended with its container may have left this.
 rm -f "$PGDATA/postmaster.pid"
-exec postgres -D "$PGDATA" -c 'listen_addresses=*' -c unix_socket_directories=/tmp
+exec postgres -D "$PGDATA" -c 'listen_addresses=*' -c unix_socket_directories=/tmp -c max_wal_size="$POSTGRES_MAX_WAL_SIZE"

@@ -13,7 +13,7 @@ from stacks.database_names import COMPONENT
 from stacks.inputs import Database, StackInputs
 from watcher.builds import find_job
 from watcher.cluster import Object, entries, section
-from watcher.conditions import is_retried, job_pods, job_state, trouble
+from watcher.conditions import Trouble, is_retried, job_pods, job_state, trouble
 
 READY: Final = "DatabaseReady"
 """The condition, and its reason where it is True."""
@@ -26,6 +26,11 @@ _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     (
         "(?i)secret .* not found|couldn't find key",
         "create it in the app's namespace, or correct config.database.copyFrom",
+    ),
+    (
+        "(?i)server closed the connection|terminating connection|new database does not answer",
+        "see the last lines of the database's Pod: it has ended, mostly for want of storage or memory; "
+        "for more storage ask in config.database.storageSize",
     ),
     ("(?i)password authentication failed|no password supplied", "correct copyFrom.user and copyFrom.password"),
     (
@@ -75,7 +80,7 @@ def database_state(
     item = next((item for item in items if _is(item, _KINDS[database.backend], database.name)), None)
     server = _server_pods(pods, database)
     found = None if _is_up(database, item) else trouble(server)
-    copy = _copy_state(inputs, database, jobs, pods)
+    copy = _copy_state(inputs, database, jobs, pods, found)
     if copy and copy.reason == "CopyFailed":
         return copy
     if found:
@@ -126,9 +131,12 @@ def _server_pods(pods: Sequence[Object], database: Database) -> list[Object]:
 
 
 def _copy_state(
-    inputs: StackInputs, database: Database, jobs: Sequence[Object], pods: Sequence[Object]
+    inputs: StackInputs, database: Database, jobs: Sequence[Object], pods: Sequence[Object], server: Trouble | None
 ) -> DatabaseState | None:
-    """Return how the copy by a Job is; None where there is none to wait for."""
+    """Return how the copy by a Job is; None where there is none to wait for.
+
+    What the copy says of a server that ended under it is not why; the server's own last lines are.
+    """
     if database.copy_from is None or database.backend == "kubedb":
         return None
     name = copy_job_name(inputs, database, database.copy_from)
@@ -139,7 +147,8 @@ def _copy_state(
     tries = job_pods(pods, name)
     found = trouble(tries)
     if state == "failed":
-        return _failed("CopyFailed", found.message if found else "the copy's Job has failed")
+        said = [found.message if found else "the copy's Job has failed", *([server.message] if server else [])]
+        return _failed("CopyFailed", "\n".join(said))
     if found and not found.has_ended:
         return _failed(found.reason, found.message)
     if found and is_retried(job):
@@ -147,9 +156,14 @@ def _copy_state(
     return DatabaseState(False, "Copying", f"the data is being copied{_progress(tries)}")
 
 
+def remedy(message: str) -> str:
+    """Return what is to be done about what a tool, a server or the kubelet said."""
+    return next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, message)), _ANY_REMEDY)
+
+
 def _failed(reason: str, message: str) -> DatabaseState:
-    remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, message)), _ANY_REMEDY)
-    return DatabaseState(False, reason, f"{message.rstrip()}\n→ {remedy}; a new config.database.reset begins anew")
+    text = f"{message.rstrip()}\n→ {remedy(message)}; a new config.database.reset begins anew"
+    return DatabaseState(False, reason, text)
 
 
 def _progress(tries: Sequence[Object]) -> str:

@@ -67,6 +67,15 @@ def test_an_ephemeral_one_has_no_claim() -> None:
     assert volume == {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
 
 
+@pytest.mark.parametrize(("size", "most"), [("100Mi", 32), ("1Gi", 128), ("10Gi", 1024), ("1Ti", 1024)])
+def test_the_log_takes_a_part_of_the_volume(size: str, most: int) -> None:
+    (container,) = declared(database(storage_size=size))["StatefulSet/shop-42--db"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert {"name": "POSTGRES_MAX_WAL_SIZE", "value": f"{most}MB"} in container["env"]
+    assert 'max_wal_size="$$POSTGRES_MAX_WAL_SIZE"' in container["command"][2]
+
+
 def test_the_auth_secret_has_an_address_that_needs_no_encoding() -> None:
     for backend, host in (("postgres", "shop-42--db"), ("cloudnative-pg", "shop-42--db-rw")):
         secret = declared(database(backend))["Secret/shop-42--db-auth"]

@@ -98,6 +98,22 @@ def test_a_failure_is_tried_again_and_then_said() -> None:
     ("said", "remedy"),
     [
         ("pg_restore failed:\nERROR: could not extend file: No space left on device", "storageSize"),
+        (
+            'pg_restore failed:\npg_restore: error: COPY failed for table "orders": ERROR:  could not extend file '
+            '"base/16385/16395": No space left on device\nHINT:  Check free disk space.\nCONTEXT:  COPY orders, line '
+            "229941\npg_restore: error: a worker process died unexpectedly",
+            "ask for more in config.database.storageSize",
+        ),
+        (
+            "pg_restore failed:\npg_restore: error: error returned by PQputCopyData: server closed the connection "
+            "unexpectedly\n\tThis probably means the server terminated abnormally",
+            "see the last lines of the database's Pod",
+        ),
+        (
+            'the new database does not answer:\npsql: error: connection to server at "shop-42--db" (10.0.0.1), '
+            "port 5432 failed: Connection refused",
+            "see the last lines of the database's Pod",
+        ),
         ('FATAL: password authentication failed for user "a"', "correct copyFrom.user"),
         ("could not translate host name", "correct copyFrom.host"),
         ("aborting because of server version mismatch", "config.database.version"),
@@ -114,6 +130,18 @@ def test_each_failure_has_its_remedy(said: str, remedy: str) -> None:
     found = state(made, [item(*UP["postgres"])], [job(made, "Failed")], [pod(made, ended(said))])
     assert said in found.message
     assert remedy in found.message.rpartition("→")[2]
+
+
+def test_a_server_that_ended_under_the_copy_says_why_itself() -> None:
+    made = database()
+    copied = pod(made, ended("pg_restore: error: server closed the connection unexpectedly"))
+    last = 'FATAL:  could not write to file "pg_wal/xlogtemp.806": No space left on device'
+    server = pod(made, ended(last), kind="containerStatuses", server=True)
+    found = state(made, [item("StatefulSet", {}, {})], [job(made, "Failed")], [copied, server])
+    assert found.reason == "CopyFailed"
+    assert "server closed the connection unexpectedly" in found.message
+    assert last in found.message
+    assert found.message.rpartition("→")[2].startswith(" ask for more in config.database.storageSize")
 
 
 def test_a_secret_that_is_missing() -> None:
