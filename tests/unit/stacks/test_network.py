@@ -65,12 +65,9 @@ def _is_meant(peer: Manifest, namespace: str, labels: dict[str, str], *, is_own:
 
 
 def _matches(selector: Manifest, labels: dict[str, str]) -> bool:
-    kept = {
-        "In": lambda key, values: labels.get(key) in values,
-        "DoesNotExist": lambda key, _: key not in labels,
-    }
     return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        kept[each["operator"]](each["key"], each.get("values")) for each in selector.get("matchExpressions", [])
+        labels.get(each["key"]) in each["values"] if each["operator"] == "In" else each["key"] not in labels
+        for each in selector.get("matchExpressions", [])
     )
 
 
