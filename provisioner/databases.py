@@ -42,11 +42,26 @@ class Known:
         operators: what the cluster serves; by default, what a cluster with all of them would.
         password: of a database that has none yet.
         ready: whether the one that was declared last, if one was, is ready with all data in it.
+        attempt: which further database the ReviewApp's annotation asks for, as `naming.attempt` has it; empty for none.
     """
 
     operators: Operators = Operators(kubedb=KUBEDB_VERSIONS[0], cnpg=True)
     password: SecretStr = dataclasses.field(default_factory=lambda: SecretStr("not-drawn-yet"))
     ready: bool = False
+    attempt: str = ""
+
+
+def is_kept(asked: Asked, previous: Database | None, attempt: str) -> bool:
+    """Whether the database that was declared last is the one that is asked for, and has been ready.
+
+    Somebody who takes the annotation away, and with it the `attempt`, asks for nothing.
+    """
+    return (
+        previous is not None
+        and previous.settled
+        and previous.token == (asked.reset or "")
+        and attempt in {"", previous.attempt}
+    )
 
 
 def settle(database: Database) -> Database:
@@ -73,13 +88,17 @@ def wanted_database(
     Raises:
         SpecRefused: the installation or the cluster does not give it.
     """
-    if previous and previous.settled and previous.token == (asked.reset or ""):
+    if previous and is_kept(asked, previous, known.attempt):
         return previous
-    wanted = _wanted(asked, app, settings, previous.password if previous else known.password, known.operators)
+    attempt = known.attempt or (previous.attempt if previous else "")
+    password = previous.password if previous else known.password
+    wanted = _wanted(asked, attempt, app, settings, password, known.operators)
     return settle(wanted) if known.ready and (previous is None or previous == wanted) else wanted
 
 
-def _wanted(asked: Asked, app: str, settings: StackSettings, password: SecretStr, operators: Operators) -> Database:
+def _wanted(
+    asked: Asked, attempt: str, app: str, settings: StackSettings, password: SecretStr, operators: Operators
+) -> Database:
     _check(asked, settings)
     backend = asked.backend
     version, api_version, image = asked.version or settings.database_version, "", ""
@@ -96,7 +115,7 @@ def _wanted(asked: Asked, app: str, settings: StackSettings, password: SecretStr
     return Database(
         backend=backend,
         api_version=api_version,
-        name=database_name(app, asked.reset or ""),
+        name=database_name(app, asked.reset or "", attempt),
         version=version,
         image=image,
         storage_size=asked.storage_size or settings.database_storage_size,
@@ -106,6 +125,7 @@ def _wanted(asked: Asked, app: str, settings: StackSettings, password: SecretStr
         password=password,
         copy_from=_copy(asked, tools, settings),
         token=asked.reset or "",
+        attempt=attempt,
     )
 
 

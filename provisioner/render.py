@@ -18,7 +18,7 @@ from provisioner.settings import StackSettings
 from stacks import naming, own_namespace
 from stacks.inputs import TLS
 from stacks.manifest import Manifest
-from stacks.naming import GROUP, PAUSED_ANNOTATION, REBUILD_ANNOTATION
+from stacks.naming import GROUP, PAUSED_ANNOTATION, REBUILD_ANNOTATION, RESET_DATABASE_ANNOTATION
 from stacks.review_app import manifests
 from stacks.secrets import tls_secret_name
 
@@ -42,12 +42,14 @@ class Asked:
         spec: its validated spec.
         paused: whether its annotations ask for no Pod.
         attempt: which further build of the commit its annotations ask for; empty for the first.
+        database_attempt: which further database they ask for; empty for the first.
         digest: of the image that its commit was built as, where its status says so; empty otherwise.
     """
 
     spec: Spec
     paused: bool = False
     attempt: str = ""
+    database_attempt: str = ""
     digest: str = ""
 
 
@@ -69,11 +71,18 @@ def read(document: object) -> Asked:
         wrong.append(Refusal("spec", "", MISSING))
     if wrong:
         raise SpecRefused(wrong)
-    paused, token = (_annotation(fields, name) for name in (PAUSED_ANNOTATION, REBUILD_ANNOTATION))
+    paused = _annotation(fields, PAUSED_ANNOTATION) == "true"
+    again, reset = (_annotation(fields, name) for name in (REBUILD_ANNOTATION, RESET_DATABASE_ANNOTATION))
     spec, status = parse(fields["spec"]), Status.read(fields.get("status"))
     digest = status.image_digest if status.build_commit == spec.commit_hash else None
     is_digest = _DIGEST.fullmatch(digest or "")
-    return Asked(spec, paused == "true", naming.attempt(token) if token else "", digest if digest and is_digest else "")
+    return Asked(
+        spec,
+        paused,
+        attempt=naming.attempt(again) if again else "",
+        database_attempt=naming.attempt(reset) if reset else "",
+        digest=digest if digest and is_digest else "",
+    )
 
 
 def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: bool) -> list[Manifest]:
@@ -102,7 +111,7 @@ def render(asked: Asked, settings: StackSettings, *, built: bool, show_secrets: 
         build=build,
         image=image,
         paused=asked.paused,
-        known=Known(ready=built),
+        known=Known(ready=built, attempt=asked.database_attempt),
     )
     declared = manifests(inputs if show_secrets else _masked(inputs))
     if own := inputs.own_namespace:

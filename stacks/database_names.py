@@ -28,9 +28,10 @@ _OWNERS: Final[Mapping[str, str]] = {"postgres": "app", "kubedb": "postgres", "c
 _DATABASES: Final[Mapping[str, str]] = {"postgres": "app", "kubedb": "postgres", "cloudnative-pg": "app"}
 
 
-def database_name(app: str, token: str) -> str:
+def database_name(app: str, token: str, attempt: str = "") -> str:
     """Return the name of an app's database; each reset has another one, so that nothing of the last is met."""
-    return naming.part_name(app, f"db-{naming.attempt(token)}" if token else "db")
+    asked = "\n".join([token, attempt]) if attempt else token
+    return naming.part_name(app, f"db-{naming.attempt(asked)}" if asked else "db")
 
 
 def auth_secret_name(database: Database) -> str:

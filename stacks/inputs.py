@@ -216,7 +216,8 @@ class Database(_Part):
     extensions: tuple[str, ...] = ()
     password: Secret = Field(description="Letters and digits alone.")
     copy_from: DatabaseCopy | None = None
-    token: str = Field(default="", description="The reset that it was made by.")
+    token: str = Field(default="", description="The reset of the config that it was made by.")
+    attempt: str = Field(default="", description="The same of the annotation, as letters; part of names.")
     settled: bool = Field(default=False, description="Whether it has been ready, all data copied; then the app runs.")
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from provisioner.databases import Operators
+from provisioner.databases import Operators, is_kept
 from provisioner.review_app import Spec
 from watcher.cluster import Cluster
+from watcher.databases import database_attempt
 from watcher.decide import View
 from watcher.operators import look_up_operators
 
@@ -24,7 +25,7 @@ def look_up_database(cluster: Cluster, view: View, spec: Spec) -> tuple[Operator
     The password of a ReviewApp is the same one, as long as this process lives.
     """
     asked, database = spec.config.database, view.previous and view.previous.database
-    if asked is None or (database and database.settled and database.token == (asked.reset or "")):
+    if asked is None or is_kept(asked, database, database_attempt(view.review_app)):
         return None, None
     uid: str = view.review_app["metadata"].get("uid", view.name)
     password = SecretStr(hmac.digest(_DRAWN, uid.encode(), "sha256").hex()[:40])

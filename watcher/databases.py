@@ -91,6 +91,12 @@ def database_state(
     return copy or DatabaseState(True, READY, f"database {database.name} takes connections")
 
 
+def database_attempt(review_app: Object) -> str:
+    """Return which further database a ReviewApp's annotation asks for, as letters; empty where it asks for none."""
+    token = section(review_app, "metadata", "annotations").get(naming.RESET_DATABASE_ANNOTATION)
+    return naming.attempt(token) if token else ""
+
+
 def is_ready(inputs: StackInputs, items: Sequence[Object], jobs: Sequence[Object], pods: Sequence[Object]) -> bool:
     """Whether the database of a stack, if it has one, is ready; arguments as of `database_state`."""
     return inputs.database is not None and database_state(inputs, inputs.database, items, jobs, pods).ready

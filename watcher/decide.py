@@ -29,7 +29,7 @@ from stacks.inputs import TLS, StackInputs
 from watcher import builds
 from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.cluster import Object, section
-from watcher.databases import is_ready
+from watcher.databases import database_attempt, is_ready
 from watcher.journal import Entry
 from watcher.places import TooManyApps
 
@@ -249,7 +249,10 @@ def wanted(view: View, spec: Spec, settings: Settings) -> StackInputs:
 
 def _known(view: View, previous: StackInputs | None) -> Known:
     """Return what is known of the ReviewApp's database."""
-    known = Known(ready=bool(previous and is_ready(previous, view.databases, view.jobs, view.pods)))
+    known = Known(
+        ready=bool(previous and is_ready(previous, view.databases, view.jobs, view.pods)),
+        attempt=database_attempt(view.review_app),
+    )
     if view.lookups.operators:
         known = dataclasses.replace(known, operators=view.lookups.operators)
     return dataclasses.replace(known, password=view.lookups.password) if view.lookups.password else known

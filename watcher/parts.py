@@ -23,7 +23,7 @@ from stacks.manifest import Manifest
 from stacks.review_app import manifests, stack_label_selector
 from watcher.cluster import DECLARED, EVENTS, PODS, ApiRefused, Cluster, Object, entries, section
 from watcher.conditions import JobState, condition, job_state
-from watcher.databases import READY
+from watcher.databases import READY, database_attempt
 from watcher.observation import asked_stack
 
 # What the kubelet and the controllers add to the names of what they make.
@@ -159,7 +159,7 @@ def _manifests(review_app: Object, build_namespace: str) -> list[Manifest]:
         build = wanted_build(spec, settings)
         if status.build_job_name and status.build_commit == spec.commit_hash:
             build = build.model_copy(update={"job_name": status.build_job_name})
-        known = Known(ready=condition(review_app, READY) == "True")
+        known = Known(ready=condition(review_app, READY) == "True", attempt=database_attempt(review_app))
         inputs = stack_inputs(spec, settings, previous=None, built=True, tls=tls, build=build, known=known)
     except SpecRefused:
         return []

@@ -135,7 +135,9 @@ def play(
         environment = session_watcher.environment | {
             f"REVIEWAPP_{name.upper()}": text for name, text in SETTINGS.items()
         }
-        exposure.add_previews(environment, values.manifest(commit("one"), config(asked("cloudnative-pg"))))
+        # Of one that is made anew: every Secret is another one then.
+        anew = config(asked("cloudnative-pg", reset="for a preview"))
+        exposure.add_previews(environment, values.manifest(commit("one"), anew))
         generated = generated_passwords(cluster, repository.namespace)
         places = (repository.namespace, SYSTEM, BUILDS, "default")
         for one in seen.values():

@@ -73,6 +73,17 @@ class TestKept:
         assert again.name != ready.name
         assert (again.settled, again.copy_from is None) == (False, False)
 
+    def test_so_does_the_annotation(self) -> None:
+        ready = settle(wanted({"reset": "1"}))
+        again = wanted({"reset": "1"}, ready, Known(attempt="bcdfg"))
+        assert (again.name != ready.name, again.settled) == (True, False)
+        # Until it is ready it is the same one, and then it is kept, also from whoever takes the annotation away.
+        for attempt in ("bcdfg", ""):
+            assert wanted({"reset": "1"}, again, Known(attempt=attempt)) == again
+            assert wanted({"reset": "1"}, settle(again), Known(attempt=attempt)) == settle(again)
+        names = {wanted({}, settle(again), Known(attempt=attempt)).name for attempt in ("", "bcdfg", "ghjkl")}
+        assert len(names | {again.name, ready.name}) == 4
+
     def test_kubedbs_init_script_stays_with_it(self) -> None:
         asked = {"backend": "kubedb", "version": "16.4", "copyFrom": SOURCE}
         assert settle(wanted(asked)).copy_from == wanted(asked).copy_from

@@ -10,7 +10,9 @@ from stacks.database_copy import copy_job_name
 from stacks.inputs import Database
 from tests.unit.stacks.test_database import database, inputs_with
 from watcher.cluster import Object
-from watcher.databases import READY, DatabaseState, database_state
+from watcher.databases import READY, DatabaseState, database_attempt, database_state
+
+RESET = {"reviewtron.k8s.revelry.co/reset-database": "once more"}
 
 UP: dict[str, tuple[str, Object, Object]] = {
     "postgres": ("StatefulSet", {}, {"readyReplicas": 1}),
@@ -167,3 +169,9 @@ def test_one_that_was_ready_and_is_not() -> None:
     assert state(made, [item(*UP["postgres"])], [], []) == DatabaseState(
         True, READY, "database shop-42--db takes connections"
     )
+
+
+@pytest.mark.parametrize(("annotations", "again"), [({}, False), ({"x/reset-database": "a"}, False), (RESET, True)])
+def test_a_reset_by_annotation(annotations: dict[str, str], again: bool) -> None:
+    assert bool(database_attempt({"metadata": {"annotations": annotations}})) == again
+    assert database_attempt({"metadata": {}}) == ""
