@@ -47,7 +47,7 @@ class Exposure:
             for process in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):
                     seen.add((process / "cmdline").read_bytes())
-        self.texts["ps"] = b"\n".join(seen)
+            self.texts["ps"] = b"\n".join(seen)
 
     def add_objects(self, cluster: Cluster, namespaces: Iterable[str]) -> None:
         """Add what is there of Pods, of what makes them, and of Events."""
