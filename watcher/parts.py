@@ -18,10 +18,10 @@ from provisioner.errors import SpecRefused
 from provisioner.review_app import Status, parse
 from provisioner.settings import StackSettings
 from stacks import naming, workload
-from stacks.inputs import TLS
+from stacks.inputs import TLS, Gateway, Route, StackInputs
 from stacks.manifest import Manifest
 from stacks.review_app import manifests, stack_label_selector
-from watcher.cluster import DECLARED, EVENTS, PODS, ApiRefused, Cluster, Object, entries, section
+from watcher.cluster import DECLARED, EVENTS, HTTP_ROUTES, PODS, ApiRefused, Cluster, Object, entries, section
 from watcher.conditions import JobState, condition, job_state
 from watcher.databases import READY, database_attempt
 from watcher.observation import asked_stack
@@ -53,7 +53,7 @@ def stack_of(review_app: Object) -> str | None:
 def declared(cluster: Cluster, review_app: Object, build_namespace: str) -> list[Declared]:
     """Return what the stack of a ReviewApp declares, with how each object is; nothing where its spec is refused."""
     found: list[Declared] = []
-    for manifest in _manifests(review_app, build_namespace):
+    for manifest in _manifests(cluster, review_app, build_namespace):
         metadata = manifest["metadata"]
         name = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"
         try:
@@ -146,8 +146,11 @@ def _names(review_app: Object) -> dict[str, str]:
     }
 
 
-def _manifests(review_app: Object, build_namespace: str) -> list[Manifest]:
-    """Return what the stack declares, as far as kinds and names go: what settings decide of the rest is made up."""
+def _manifests(cluster: Cluster, review_app: Object, build_namespace: str) -> list[Manifest]:
+    """Return what the stack declares, as far as kinds and names go: what settings decide of the rest is made up.
+
+    Where the settings decide of kinds and namespaces, what is there says which.
+    """
     status = Status.read(review_app.get("status"))
     address = urlsplit(status.url or "")
     domain = (address.hostname or "").partition(".")[2] or "example.com"
@@ -163,7 +166,18 @@ def _manifests(review_app: Object, build_namespace: str) -> list[Manifest]:
         inputs = stack_inputs(spec, settings, previous=None, built=True, tls=tls, build=build, known=known)
     except SpecRefused:
         return []
+    inputs = inputs.model_copy(update={"namespace": app_namespace(review_app) or inputs.namespace})
+    if _has_http_route(cluster, inputs):
+        gateway = Gateway(namespace="any", name="any", scheme="https", noindex=True)
+        inputs = inputs.model_copy(update={"route": Route(host=domain, ingress_class=None, tls=None, gateway=gateway)})
     return manifests(inputs)
+
+
+def _has_http_route(cluster: Cluster, inputs: StackInputs) -> bool:
+    try:
+        return cluster.get(HTTP_ROUTES, inputs.namespace, inputs.name) is not None
+    except ApiRefused:
+        return False
 
 
 def _absence(manifest: Manifest, review_app: Object) -> str:
