@@ -87,7 +87,7 @@ def watcher_with_registry(
     for namespace, name in ((BUILDS, _PUSH), (repository.namespace, _PULL)):
         cluster.create(SECRETS, namespace, secret | {"metadata": {"name": name}})
     assert watcher.stop() == 0
-    watcher.start(registry=registry, push_secret_name=_PUSH, build_cache="true")
+    watcher.start(registry=registry, push_secret_name=_PUSH, build_cache="true", app_builders="buildah")
     yield watcher
     for pull_request in repository.pull_requests:
         pull_request.close()
@@ -106,6 +106,7 @@ RUN ["/bin/busybox", "sh", "-c", "/bin/busybox cat /stamp /part.txt > /built.txt
 FROM scratch
 COPY busybox /bin/busybox
 COPY --from=stage /built.txt /www/built.txt
+USER 1000
 CMD ["/bin/busybox", "sh", "-c", "trap 'kill $s; exit' TERM; /bin/busybox httpd -fp 8080 -h /www & s=$!; wait $s"]
 """
 
@@ -161,6 +162,9 @@ def test_builds_take_the_layers_of_earlier_ones_and_none_is_done_twice(
     bare = repository.pull_request()
     without_steps = served.commit("none", 'FROM scratch\nCMD ["/nothing"]\n')
     bare.open(without_steps, config, **served.source(without_steps))
+    # What Buildah makes gets there as well.
+    by_buildah, buildahs = repository.pull_request(), served.commit("three")
+    by_buildah.open(buildahs, config | {"build": {"builder": "buildah"}}, **served.source(buildahs))
     bare.until_condition("Built", "True", "Built")
     bare.close()
     one.open(first, config, **served.source(first))
@@ -171,6 +175,9 @@ def test_builds_take_the_layers_of_earlier_ones_and_none_is_done_twice(
     assert by_digest == f"{tag.rpartition(':')[0]}@{one.status()['imageDigest']}"
     assert annotation(one) == tag
     assert _status("acme/shop/manifests/cache") == 401
+    by_buildah.until_ready(buildahs)
+    assert built(by_buildah)[1] == "three"
+    by_buildah.close()
 
     # One line changed in the same pull request; and the same in one that never built before.
     one.push(second, **served.source(second))

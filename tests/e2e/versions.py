@@ -40,6 +40,7 @@ RUN --mount=type=secret,id=tokens/npm --mount=type=secret,id=tokens/.netrc \\
 RUN (ls -A /run/secrets /build-secrets; cat /run/secrets/* /build-secrets/*/* /proc/[0-9]*/root/build-secrets/*/*; \\
     env) > /www/found.txt 2>&1 || true
 RUN echo "$GREETING" > /www/greeting.txt
+USER 1000
 CMD ["sh", "/start.sh"]
 FROM {base}
 RUN exit 1
