@@ -27,6 +27,7 @@ from tests.unit.watcher.views import (
 )
 from watcher.builds import NOTHING_FOUND, Lookups
 from watcher.decide import View
+from watcher.image_rule import denied
 from watcher.status import changes, status
 
 NOW = 1_767_225_600.0
@@ -410,6 +411,25 @@ def test_an_image_from_elsewhere_is_named_with_what_to_do(line: str) -> None:
     # Where nothing is denied, the words are the pull request's own.
     anything = View(review_app(), entry=entry("applied", asked), jobs=[failed], lookups=Lookups(lines=line))
     assert "image_registries" not in condition(status(anything, NOW), "Built").message
+
+
+@pytest.mark.parametrize(
+    ("image", "is_denied"),
+    [
+        ("docker.io/evil/base:1", True),
+        ("evil/base", True),
+        ("ghcr.io.evil.example.com/a", True),
+        ("ghcr.io/acme/base:1", False),
+        ("busybox", False),
+        ("docker.io/library/busybox@sha256:00", False),
+    ],
+)
+def test_buildah_says_of_an_image_from_elsewhere_that_it_is_not_there(image: str, *, is_denied: bool) -> None:
+    asked = inputs()
+    assert asked.build
+    build = asked.build.model_copy(update={"image_registries": ("docker.io/library", "ghcr.io")})
+    line = f"Error: COPY --from={image}: no stage or image found with that name"
+    assert bool(denied(build, line)) == is_denied
 
 
 def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
