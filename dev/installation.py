@@ -123,18 +123,22 @@ class Installation:
         } | settings
         return os.environ | {f"REVIEWAPP_{name.upper()}": value for name, value in values.items()}
 
-    def start_watcher(self, server: str = "", **settings: str) -> subprocess.Popen[bytes]:
+    def start_watcher(self, server: str = "", host: str = "", **settings: str) -> subprocess.Popen[bytes]:
         """Start a watcher, wait until it is ready, and return its process.
 
         Args:
             server: where it finds the API server, if not at the cluster's own address.
+            host: what it takes its machine's name to be, if not that which it has; of two watchers, each is to have its
+                own then, as Pods do.
             settings: as of `watcher`.
         """
         environment = self.environment(**settings)
-        environment["KUBECONFIG"] = str(self._kubeconfig(server))
+        environment["KUBECONFIG"] = str(self._kubeconfig(server, f"kubeconfig-{host}" if host else "kubeconfig"))
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [*DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
+        if host:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
         lock = self._wait_for_others()
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY, pass_fds=(lock,))
@@ -169,7 +173,7 @@ class Installation:
             self._lock.flush()
         return self._lock.fileno()
 
-    def _kubeconfig(self, server: str) -> Path:
+    def _kubeconfig(self, server: str, name: str) -> Path:
         """Write a kubeconfig with a token of the watcher's service account."""
         token = _kubectl(
             "create", "token", _SERVICE_ACCOUNT, f"--namespace={_NAMESPACE}", f"--duration={_TOKEN_SECONDS}s"
@@ -178,7 +182,7 @@ class Installation:
         document["users"][0]["user"] = {"token": token}
         if server:
             document["clusters"][0]["cluster"] = {"server": server}
-        file = self.folder / "kubeconfig"
+        file = self.folder / name
         file.touch(mode=0o600)
         file.write_text(yaml.safe_dump(document))
         return file

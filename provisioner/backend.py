@@ -98,13 +98,18 @@ class Backend:
         self.engine = engine
         self.url = settings.state_url
         self._work = folder / "work"
-        self._homes = folder / "engine"
+        self._homes = self.homes_of(settings)
         self._secrets_provider = settings.secrets_provider
         self._passphrase = settings.passphrase
         self._key_service = KeyService(settings.passphrase) if settings.secrets_provider == "local" else None
         for needed in (folder, self._work, self._homes, folder / "state"):
             needed.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.end_orphans()
+
+    @staticmethod
+    def homes_of(settings: Settings) -> Path:
+        """Return the folder of an installation's PULUMI_HOMEs."""
+        return settings.data_folder.absolute() / "engine"
 
     def project(self, stack: str, slot: int) -> StackProject:
         """Return the project of a stack, with its work folder made if need be.

@@ -6,13 +6,14 @@ result kept whole. It knows nothing of stacks, backends or what a run is for.
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -91,6 +92,16 @@ class Engine(PulumiCommand):
         self.version = VersionInfo.parse(PULUMI_VERSION)
         self.provider = _find_provider()
         self._timeout_seconds = timeout_seconds
+        self._begin(lambda: True)
+
+    def within(self, may_run: Callable[[], bool]) -> Engine:
+        """Return an engine of the same programs, of which nothing runs yet, and which begins a run only if it may."""
+        engine = copy.copy(self)
+        engine._begin(may_run)
+        return engine
+
+    def _begin(self, may_run: Callable[[], bool]) -> None:
+        self._may_run = may_run
         self._lock = threading.Lock()
         self._children: set[_Child] = set()
         self._stopping = False
@@ -116,7 +127,7 @@ class Engine(PulumiCommand):
         Raises:
             CommandFailed: its exit code is not 0.
             EngineTimeout: it was ended at the time limit.
-            EngineInterrupted: it was ended, or not begun, because of `stop`.
+            EngineInterrupted: it was ended, or not begun, because of `stop`, or because it may not run.
         """
         command = _command_name(args)
         environment = {name: value for name, value in os.environ.items() if name in _INHERITED}
@@ -127,7 +138,7 @@ class Engine(PulumiCommand):
         # much: cancelled at its very end, the CLI of this version waits for ever and keeps the lock.)
         with tempfile.TemporaryFile(dir=cwd) as stdout, tempfile.TemporaryFile(dir=cwd) as stderr:
             with self._lock:
-                if self._stopping:
+                if self._stopping or not self._may_run():
                     raise EngineInterrupted(command)
                 process = subprocess.Popen(
                     [self.command, "--non-interactive", *args],

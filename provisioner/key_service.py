@@ -145,6 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "reviewapp"
     sys_version = ""
 
+    def handle(self) -> None:
+        """Answer what comes by one connection, until its engine ends, in whatever way."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_PUT(self) -> None:
         """Answer one call; https://developer.hashicorp.com/vault/api-docs#http-status-codes."""
         given = self.headers.get("X-Vault-Token", "")

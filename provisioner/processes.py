@@ -56,6 +56,25 @@ def end_orphans(work: Path, homes: Path) -> list[int]:
     return engines + _end(lambda pid: _is_orphan_plugin(pid, homes, engines), 0.0)
 
 
+def engines_of(starter: int) -> list[int]:
+    """Return the engines that a process has started, whether or not it lives."""
+    return [pid for pid in _processes() if _is_engine_of(pid, starter)]
+
+
+def end_engines_of(starter: int, homes: Path, number: signal.Signals) -> list[int]:
+    """Send a signal to the engines that a process has started, whether or not it lives; return their process ids.
+
+    With SIGKILL, which gives them no time to do so themselves, their plugins below `homes` are ended too.
+    """
+    engines = engines_of(starter)
+    for pid in engines:
+        _send(pid, number, lambda pid: _is_engine_of(pid, starter))
+    if number == signal.SIGKILL:
+        _wait_for(engines, lambda pid: _is_engine_of(pid, starter), _GRACE_SECONDS)
+        _end(lambda pid: _is_orphan_plugin(pid, homes, engines), 0.0)
+    return engines
+
+
 def _end(is_orphan: Callable[[int], bool], patience_seconds: float) -> list[int]:
     ended = _wait_for([pid for pid in _processes() if is_orphan(pid)], is_orphan, patience_seconds)
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -94,10 +113,22 @@ def _is_orphan_engine(pid: int, work: Path) -> bool:
     with suppress(OSError):
         if _name(pid) != ENGINE or work not in (_PROC / str(pid) / "cwd").readlink().parents:
             return False
-        variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-        starter = next((v.partition(b"=")[2] for v in variables if v.startswith(f"{STARTER_VARIABLE}=".encode())), b"")
-        return starter.isdigit() and _parent(pid) not in {None, int(starter)}
+        starter = _starter(pid)
+        return starter is not None and _parent(pid) not in {None, starter}
     return False
+
+
+def _is_engine_of(pid: int, starter: int) -> bool:
+    with suppress(OSError):
+        return _name(pid) == ENGINE and _starter(pid) == starter and _parent(pid) is not None
+    return False
+
+
+def _starter(pid: int) -> int | None:
+    """Return which process started an engine; None for what is no engine of ours."""
+    variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    starter = next((v.partition(b"=")[2] for v in variables if v.startswith(f"{STARTER_VARIABLE}=".encode())), b"")
+    return int(starter) if starter.isdigit() else None
 
 
 def _is_orphan_plugin(pid: int, homes: Path, ended: list[int]) -> bool:
@@ -123,6 +154,12 @@ def _parent(pid: int) -> int | None:
     """Return the parent of a process; None if it is gone, or has ended and is only not yet reaped."""
     fields = _status_fields(pid)
     return None if fields is None or fields[0] == "Z" else int(fields[1])
+
+
+def started_ticks(pid: int) -> int | None:
+    """Return when a process was started, in clock ticks since the host was; None if there is no such process."""
+    fields = _status_fields(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
 def _started_at(pid: int) -> float | None:

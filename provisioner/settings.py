@@ -201,6 +201,10 @@ class Settings(StackSettings):
     """What a platform owner decides once for an installation."""
 
     workers: int = Field(default=4, ge=1, le=64, description="How many stacks are updated at once.")
+    drift: Literal["correct", "report", "ignore"] = Field(
+        default="correct",
+        description="What is done about objects of stacks that somebody changes or deletes by hand.",
+    )
     engine_timeout_seconds: int = Field(default=300, ge=10, le=3600, description="Time limit of one engine run.")
     backend_url: (
         Annotated[str, matching(r"(file|s3|postgres|gs|azblob)://.*", "must be a Pulumi backend, as in s3://bucket")]

@@ -13,6 +13,10 @@ from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.manifest import Manifest
 from stacks.route import GATEWAY_VERSION
 
+# Deletes of some kinds are awaited, whatever `skipAwait` says, and somebody's finalizer can hold an object for ever:
+# https://github.com/pulumi/pulumi-kubernetes/issues/3154
+_LONGEST_DELETE = "10s"
+
 # Looked up when called: pulumi_kubernetes loads its modules lazily, and importing them all here would cost
 # every command that only renders.
 _CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
@@ -55,5 +59,7 @@ def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Res
     return resource_class(
         f"{manifest['kind']}/{manifest['metadata']['name']}",
         **fields,
-        opts=pulumi.ResourceOptions(depends_on=list(after)),
+        opts=pulumi.ResourceOptions(
+            depends_on=list(after), custom_timeouts=pulumi.CustomTimeouts(delete=_LONGEST_DELETE)
+        ),
     )

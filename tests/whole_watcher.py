@@ -25,7 +25,8 @@ from tests import samples
 from tests.samples.memory import MemoryCluster
 from watcher.cluster import CONFIG_MAPS, DECLARED, NAMESPACES, REVIEW_APPS, SECRETS, Object, Resource, section
 from watcher.controller import Controller
-from watcher.observation import asked_app, asked_namespace, asked_stack
+from watcher.leadership import Term
+from watcher.observation import Observation, asked_app, asked_namespace, asked_stack
 
 _DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
@@ -95,8 +96,19 @@ class WholeWatcher:
             resource = SECRETS if named.kind == "Secret" else CONFIG_MAPS
             self.cluster.create(resource, home, {"metadata": {"name": named.name}, "data": {}})
         self._there_before = {*self.cluster.objects}
-        self.controller = Controller(self.cluster, settings, self.stacks)
+        self.observation = Observation(
+            self.cluster,
+            settings.tls_secret,
+            settings,
+            self._changed,
+            lambda stack: self.controller.part_changed(stack),
+        )
+        term = Term(time.monotonic, float("inf"))
+        self.controller = Controller(self.cluster, settings, self.stacks, self.observation, term)
         self.tracebacks: list[str] = []
+
+    def _changed(self, name: str) -> None:
+        self.controller.look_at(name)
 
     def live(self, specs: dict[str, Any]) -> tuple[int, int]:
         """Open a ReviewApp for each spec, look at all, close all; return how many were accepted and refused.
@@ -140,7 +152,7 @@ class WholeWatcher:
             assert namespace in places or not namespace, (resource, namespace)
             assert namespace or resource in {REVIEW_APPS.plural, NAMESPACES.plural}, resource
         assert self.tracebacks == []
-        assert self.controller.workers_alive
+        assert self.controller.problems(time.monotonic()) == []
 
     def _is_settled(self, name: str) -> bool:
         found = self._review_app(name)
@@ -182,10 +194,12 @@ def whole_watcher(settings: Settings, open_namespaces: Iterable[str]) -> Generat
         before(found)
 
     threading.excepthook = note
+    watcher.observation.start()
     watcher.controller.start()
     try:
         yield watcher
     finally:
         watcher.controller.stop()
+        watcher.observation.stop()
         threading.excepthook = before
         structlog.reset_defaults()

@@ -5,26 +5,24 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
 from typing import Annotated
 
 import structlog
 import typer
 
-from provisioner.backend import Backend, in_use
+from provisioner.backend import in_use
 from provisioner.commands import app
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
 from provisioner.settings import load
-from provisioner.stack import Stacks
 from watcher import health
 from watcher.bot_commands import close, comment, submit
 from watcher.change_commands import delete, pause, rebuild, resume
 from watcher.cluster import Cluster
-from watcher.controller import Controller
 from watcher.doctor import doctor
 from watcher.look_commands import events, logs, ls, open_app, show
 from watcher.preview_command import preview
+from watcher.replica import ELECTION_SECONDS, Replica
 from watcher.stack_commands import state, workspace
 
 
@@ -47,27 +45,19 @@ def watch(
 ) -> None:
     """Watch ReviewApps and bring each one's stack to what it asks for, until SIGTERM or Ctrl-C.
 
+    Of several watchers one acts at a time; the others are ready to take over.
     Settings come from the file that REVIEWAPP_SETTINGS names and from REVIEWAPP_<NAME> variables; the
     cluster is that of the Pod's service account, or of KUBECONFIG.
     """
     settings = load()
     engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
-    controller = Controller(Cluster.from_environment(), settings, Stacks(Backend(settings, engine)))
-    stop = threading.Event()
-    with in_use(settings.data_folder):
-        _watch(controller, settings.workers, port, stop)
-
-
-def _watch(controller: Controller, workers: int, port: int, stop: threading.Event) -> None:
+    replica = Replica(Cluster.from_environment(), Cluster.from_environment(ELECTION_SECONDS), settings, engine)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+        signal.signal(number, lambda _number, _frame: replica.stop())
     if port:
-        health.serve(controller, port)
-    controller.start()
-    structlog.get_logger().info("watching", workers=workers)
-    stop.wait()
-    structlog.get_logger().info("stopping")
-    controller.stop()
+        health.serve(replica, port)
+    with in_use(settings.data_folder):
+        replica.run()
 
 
 _DAILY = {

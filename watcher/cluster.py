@@ -10,29 +10,31 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from collections.abc import Generator, Sequence
+from typing import Literal
+from urllib.parse import quote
 
-import urllib3
 from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import Configuration
 
-from provisioner.errors import ClusterUnreachable, ReviewAppError
+from provisioner.errors import ClusterUnreachable
 from stacks.database_names import CNPG_VERSION, KUBEDB_VERSIONS
 from stacks.naming import GROUP
 from stacks.route import GATEWAY_VERSION
+from watcher.connection import (
+    CONNECT_SECONDS,
+    ApiRefused,
+    Connection,
+    Fence,
+    Object,
+    lines,
+    refused,
+)
 
-Object = dict[str, Any]
-"""A Kubernetes object as the API sends it."""
-
-
-_CONNECT_SECONDS = 5.0
-_READ_SECONDS = 30.0
 # The API server sends a bookmark about once a minute: a stream silent for longer is dead.
 _WATCH_READ_SECONDS = 100.0
 _WATCH_SECONDS = 300
+_CONNECTIONS = 16
 
 
 def section(item: Object, *path: str) -> Object:
@@ -47,26 +49,6 @@ def entries(item: Object, *path: str) -> list[Object]:
     return section(item, *path[:-1]).get(path[-1]) or []
 
 
-class ApiRefused(ReviewAppError):
-    """The API server answered with an error. `status` is the HTTP status, `api_reason` its Status reason."""
-
-    reason = "ApiRefused"
-
-    def __init__(self, status: int, api_reason: str, message: str) -> None:
-        self.status = status
-        self.api_reason = api_reason
-        super().__init__(f"{message} (HTTP {status} {api_reason})")
-
-
-class ResourceVersionGone(ReviewAppError):
-    """The API server no longer has the history that a watch asks for: list again.
-
-    https://kubernetes.io/docs/reference/using-api/api-concepts/#410-gone-responses
-    """
-
-    reason = "ResourceVersionGone"
-
-
 @dataclasses.dataclass(frozen=True)
 class Resource:
     """One kind of object and where the API has it."""
@@ -77,6 +59,8 @@ class Resource:
     namespaced: bool = True
     optional: bool = False
     """Whether a cluster may be without the kind."""
+    metadata_only: bool = False
+    """Whether lists and watches bring nothing of the objects but their metadata."""
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Return the URL path of the collection, of one object, or of its subresource."""
@@ -105,6 +89,7 @@ REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 JOBS = Resource("batch/v1", "Job", "jobs")
 INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
 HTTP_ROUTES = Resource(GATEWAY_VERSION, "HTTPRoute", "httproutes", optional=True)
@@ -128,14 +113,17 @@ class Cluster:
     Every method raises `ApiRefused` where the server refuses, and `ClusterUnreachable` where it does not answer.
     """
 
-    def __init__(self, configuration: Configuration, *, connections: int = 16) -> None:
-        configuration.connection_pool_maxsize = connections
-        self._client: Any = ApiClient(configuration)
-        self._host: str = configuration.host
+    def __init__(self, connection: Connection | Configuration) -> None:
+        """Speak through a connection, or one of our own that is made as configured."""
+        is_open = isinstance(connection, Connection)
+        self._connection = connection if is_open else Connection.to(connection, _CONNECTIONS)
 
     @classmethod
-    def from_environment(cls) -> Cluster:
+    def from_environment(cls, seconds: float | None = None) -> Cluster:
         """Connect as `kubectl` would: the Pod's service account, else KUBECONFIG.
+
+        Args:
+            seconds: time limit of each request, which is tried once; by default it may take its time.
 
         Raises:
             ClusterUnreachable: there is neither.
@@ -145,12 +133,16 @@ class Cluster:
             config.load_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
         except config.ConfigException as error:
             raise ClusterUnreachable(f"no cluster is configured ({error}): set KUBECONFIG") from None
-        return cls(configuration)
+        return cls(Connection.to(configuration, _CONNECTIONS, seconds))
+
+    def fenced(self, fence: Fence) -> Cluster:
+        """Return the same API server, where each write is asked for at `fence` first, which may raise."""
+        return Cluster(self._connection.fenced(fence))
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """Return one object, or None where there is none."""
         try:
-            return self._json("GET", resource.path(namespace, name))
+            return self._connection.json("GET", resource.path(namespace, name))
         except ApiRefused as error:
             if error.status == 404:
                 return None
@@ -169,9 +161,11 @@ class Cluster:
         """
         query = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         try:
-            answer = self._json("GET", resource.path(namespace), query=query)
-        except ApiRefused as refused:
-            if resource.optional and refused.status == 404:
+            answer = self._connection.json(
+                "GET", resource.path(namespace), query=query, accept=_accept(resource, "List")
+            )
+        except ApiRefused as error:
+            if resource.optional and error.status == 404:
                 return [], ""
             raise
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
@@ -179,24 +173,24 @@ class Cluster:
     def resources(self, api_version: str) -> list[Object]:
         """Return what the server has of a group's version, as discovery tells it; nothing where it has none."""
         try:
-            return entries(self._json("GET", f"/apis/{api_version}"), "resources")
-        except ApiRefused as refused:
-            if refused.status == 404:
+            return entries(self._connection.json("GET", f"/apis/{api_version}"), "resources")
+        except ApiRefused as error:
+            if error.status == 404:
                 return []
             raise
 
     def text(self, path: str) -> str:
         """Return what the API server answers for a path that is no object, such as a log or a Service's page."""
-        with self._request("GET", path) as response:
+        with self._connection.request("GET", path) as response:
             return response.data.decode(errors="replace")
 
     def lines(self, path: str, query: dict[str, str | None], seconds: float) -> Generator[str]:
         """Yield each line of an answer as it comes, such as a log that is followed, for `seconds` at most."""
         deadline = time.monotonic() + seconds
         try:
-            with self._request("GET", path, query=query, read_seconds=seconds) as response:
+            with self._connection.request("GET", path, query=query, read_seconds=seconds) as response:
                 try:
-                    for line in _lines(response, also_unfinished=True):
+                    for line in lines(response, also_unfinished=True):
                         yield line.decode(errors="replace")
                         if time.monotonic() >= deadline:
                             return
@@ -210,11 +204,11 @@ class Cluster:
 
     def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """Create an object."""
-        return self._json("POST", resource.path(namespace), body=body)
+        return self._connection.json("POST", resource.path(namespace), body=body)
 
     def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """Replace an object; a `resourceVersion` in it must be the current one."""
-        return self._json("PUT", resource.path(namespace, body["metadata"]["name"]), body=body)
+        return self._connection.json("PUT", resource.path(namespace, body["metadata"]["name"]), body=body)
 
     def patch(
         self,
@@ -226,7 +220,7 @@ class Cluster:
     ) -> Object:
         """Change an object by a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7396)."""
         path = resource.path(namespace, name, subresource)
-        return self._json("PATCH", path, body=body, content_type="application/merge-patch+json")
+        return self._connection.json("PATCH", path, body=body, content_type="application/merge-patch+json")
 
     def apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> Object:
         """Make an object what `body` says, and the object if there is none; what others have set besides stays.
@@ -236,12 +230,12 @@ class Cluster:
         path = resource.path(namespace, body["metadata"]["name"])
         query: dict[str, str | None] = {"fieldManager": manager, "force": "true"}
         # JSON is YAML.
-        return self._json("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+        return self._connection.json("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
 
     def change(self, resource: Resource, namespace: str | None, name: str, operations: Sequence[Object]) -> Object:
         """Change an object by a JSON patch (https://www.rfc-editor.org/rfc/rfc6902): all of it, or nothing."""
         path = resource.path(namespace, name)
-        return self._json("PATCH", path, body=operations, content_type="application/json-patch+json")
+        return self._connection.json("PATCH", path, body=operations, content_type="application/json-patch+json")
 
     def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Delete an object and, in the background, what it owns. An object that is gone is no error."""
@@ -255,7 +249,7 @@ class Cluster:
     def _delete(self, resource: Resource, namespace: str | None, name: str, preconditions: Object) -> None:
         options = {"propagationPolicy": "Background", "preconditions": preconditions}
         try:
-            self._json("DELETE", resource.path(namespace, name), body=options)
+            self._connection.json("DELETE", resource.path(namespace, name), body=options)
         except ApiRefused as error:
             if error.status != 404 and not (preconditions and error.status == 409):
                 raise
@@ -282,74 +276,25 @@ class Cluster:
             "labelSelector": label_selector,
             "fieldSelector": name and f"metadata.name={name}",
         }
-        silence = min(_WATCH_READ_SECONDS, seconds + _CONNECT_SECONDS)
-        with self._request("GET", resource.path(namespace), query=query, read_seconds=silence) as response:
+        silence = min(_WATCH_READ_SECONDS, seconds + CONNECT_SECONDS)
+        with self._connection.request(
+            "GET", resource.path(namespace), query=query, read_seconds=silence, accept=_accept(resource)
+        ) as response:
             try:
-                for line in filter(None, _lines(response)):
+                for line in filter(None, lines(response)):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        raise _refused(event["object"].get("code", 500), event["object"])
+                        raise refused(event["object"].get("code", 500), event["object"])
                     yield event["type"], event["object"]
             finally:
                 # Whoever has seen enough leaves an answer that is not read to its end.
                 response.close()
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str | None] | None = None,
-        body: Object | Sequence[Object] | None = None,
-        content_type: str = "application/json",
-    ) -> Any:
-        with self._request(method, path, query=query, body=body, content_type=content_type) as response:
-            return json.loads(response.data)
 
-    @contextmanager
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str | None] | None = None,
-        body: Object | Sequence[Object] | None = None,
-        content_type: str = "application/json",
-        read_seconds: float = _READ_SECONDS,
-    ) -> Generator[Any]:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        text = urlencode({name: value for name, value in (query or {}).items() if value})
-        url = f"{self._host}{path}{'?' + text if text else ''}"
-        try:
-            self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            answer = self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=(_CONNECT_SECONDS, read_seconds)
-            ).response
-            try:
-                if not 200 <= answer.status <= 299:
-                    raise _refused(answer.status, answer.data)
-                yield answer
-            finally:
-                answer.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            # urllib3 wraps what happened in how often it tried.
-            raise ClusterUnreachable(f"{method} {path}: {getattr(error, 'reason', None) or error}") from error
+def _accept(resource: Resource, suffix: str = "") -> str:
+    """Return in which form answers about a kind are wanted.
 
-
-def _lines(response: Any, *, also_unfinished: bool = False) -> Iterator[bytes]:
-    pending = b""
-    for chunk in response.stream(amt=None, decode_content=False):
-        *lines, pending = (pending + chunk).split(b"\n")
-        yield from lines
-    if pending and also_unfinished:
-        yield pending
-
-
-def _refused(status: int, answer: bytes | Object) -> ReviewAppError:
-    try:
-        details: Object = json.loads(answer) if isinstance(answer, bytes) else answer
-    except ValueError:
-        details = {"message": answer[:200].decode(errors="replace")} if isinstance(answer, bytes) else {}
-    if status == 410:
-        return ResourceVersionGone(details.get("message", "the watch is too old"))
-    return ApiRefused(status, details.get("reason", ""), details.get("message", "the API server refused"))
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+    """
+    partial = f"application/json;as=PartialObjectMetadata{suffix};g=meta.k8s.io;v=v1"
+    return partial if resource.metadata_only else "application/json"

@@ -108,6 +108,11 @@ class View:
         """Whether somebody asked for it not to run."""
         return section(self.review_app, "metadata", "annotations").get(naming.PAUSED_ANNOTATION) == "true"
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether somebody asked for its deletion to leave what it has."""
+        return section(self.review_app, "metadata", "annotations").get(naming.ORPHAN_ANNOTATION) == "true"
+
 
 @dataclasses.dataclass(frozen=True)
 class Nothing:
@@ -158,13 +163,26 @@ class Destroy:
     namespaces: tuple[str, ...]
 
 
-Action = Nothing | Claim | Refuse | Wait | Apply | Destroy
+@dataclasses.dataclass(frozen=True)
+class Abandon:
+    """Forget the stack, leave all that it has where it is, and let the ReviewApp go: a human asked for it.
+
+    Attributes:
+        stack: the stack's name, or None where none was ever made.
+        namespaces: where the stack may have objects.
+    """
+
+    stack: str | None
+    namespaces: tuple[str, ...]
+
+
+Action = Nothing | Claim | Refuse | Wait | Apply | Destroy | Abandon
 
 
 def decide(view: View, settings: Settings, now: float) -> Action:
     """Return the one thing to do next."""
     if view.deleting:
-        return _destroy(view, settings) if view.claimed else Nothing()
+        return _delete(view, settings) if view.claimed else Nothing()
     if not view.claimed:
         return Claim()
     try:
@@ -271,6 +289,11 @@ def refuse_host(view: View, holder: str | None) -> SpecRefused:
     host = naming.app_name(spec["repo"], spec["pr"])
     remedy = f"has a host {host}.… that the ReviewApp {holder} has already: delete that one, or rename the repository"
     return SpecRefused([Refusal("spec.repo", f"{spec['repoOwner']}/{spec['repo']}#{spec['pr']}", remedy)])
+
+
+def _delete(view: View, settings: Settings) -> Destroy | Abandon:
+    action = _destroy(view, settings)
+    return Abandon(action.stack, action.namespaces) if view.orphaned else action
 
 
 def _destroy(view: View, settings: Settings) -> Destroy:

@@ -31,11 +31,15 @@ _MOST_NAMESPACES = 5
 def doctor(
     settings: SettingsFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is as it should be.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Remove what is left over, after a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer each question of --fix with yes.")] = False,
 ) -> None:
     """Check the installation and all review apps; say what is wrong, and what to do about it.
 
-    Nothing is changed. The exit code is 1 if anything is wrong. What can't be
-    seen from here (`unknown`) is not: settings and pulumi are the watcher's.
+    Nothing is changed without --fix, which removes objects and stacks that no
+    ReviewApp asks for, and none that this program did not make. The exit code is
+    1 if anything is wrong. What can't be seen from here (`unknown`) is not:
+    settings and pulumi are the watcher's.
     """
     counts = dict.fromkeys(_STYLES, 0)
     console = Console(highlight=False, soft_wrap=True)
@@ -46,6 +50,10 @@ def doctor(
         console.print(Text(f"{finding.verdict:<9}", style=_STYLES[finding.verdict]) + Text(printable(finding.what)))
         if finding.remedy:
             console.print(Text(f"{'':<9}→ {finding.remedy}"))
+        if fix and finding.fix and (yes or typer.confirm(f"{'':<9}Remove it?")):
+            console.print(Text(f"{'':<9}✓ {printable(finding.fix())}"))
+            counts[finding.verdict] -= 1
+            counts["ok"] += 1
     console.print(Text(f"{counts['wrong']} wrong, {counts['unknown']} unknown, {counts['ok']} ok"))
     if counts["wrong"]:
         raise typer.Exit(1)
@@ -142,11 +150,11 @@ class _Visit:
         yield from found
 
     def objects(self) -> Iterator[Finding]:
-        return leftovers.objects(self._cluster, self._known())
+        return leftovers.objects(self._cluster, self._system, self._known())
 
     def stacks(self) -> Iterator[Finding]:
         settings = self._settings if isinstance(self._settings, Settings) else None
-        return leftovers.stacks(settings, self._engine, self._known())
+        return leftovers.stacks(self._cluster, settings, self._engine, self._known())
 
     def _known(self) -> set[str]:
         return leftovers.asked_for(self._review_apps) | (self._stacks or set())

@@ -10,6 +10,7 @@ from provisioner.errors import ClusterUnreachable, ReviewAppError
 from watcher.cluster import ApiRefused
 
 Verdict = Literal["ok", "wrong", "unknown"]
+Fix = Callable[[], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Finding:
         verdict: whether it is as it should be; `unknown` where it can't be seen from here.
         what: what was looked at, and what is the matter with it.
         remedy: what to do about it.
+        fix: does it, and returns what was done; None where that takes a human.
     """
 
     verdict: Verdict
     what: str
     remedy: str = ""
+    fix: Fix | None = dataclasses.field(default=None, compare=False)
 
 
 def ok(what: str) -> Finding:
@@ -32,9 +35,9 @@ def ok(what: str) -> Finding:
     return Finding("ok", what)
 
 
-def wrong(what: str, remedy: str) -> Finding:
+def wrong(what: str, remedy: str, fix: Fix | None = None) -> Finding:
     """Return that something is not."""
-    return Finding("wrong", what, remedy)
+    return Finding("wrong", what, remedy, fix)
 
 
 def unknown(what: str, remedy: str = "") -> Finding:

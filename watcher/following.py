@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from provisioner.errors import ClusterUnreachable, ReviewAppError
-from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, ResourceVersionGone, entries, section
+from watcher.cluster import PODS, REVIEW_APPS, ApiRefused, Cluster, Object, entries, section
+from watcher.connection import ResourceVersionGone
 
 _PAUSE_SECONDS = 1.0
 

@@ -18,7 +18,8 @@ from collections.abc import Callable
 import structlog
 
 from provisioner.errors import ReviewAppError
-from watcher.cluster import ApiRefused, Cluster, Object, Resource, ResourceVersionGone, section
+from watcher.cluster import ApiRefused, Cluster, Object, Resource, section
+from watcher.connection import ResourceVersionGone
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS = 0.2
@@ -160,7 +161,8 @@ class Informer:
         return version
 
     def _put(self, item: Object) -> None:
-        item["metadata"].pop("managedFields", None)
+        if not self.resource.metadata_only:
+            item["metadata"].pop("managedFields", None)
         key = _key(item)
         known = self._objects.get(key)
         if known and _version(known) > _version(item) and known["metadata"]["uid"] == item["metadata"]["uid"]:

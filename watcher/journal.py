@@ -2,7 +2,8 @@
 
 One Secret for each ReviewApp, in the watcher's namespace, written before the engine starts and after
 it succeeded. It outlives the watcher, its work folders and the Pulumi state, so that an update that was
-cut off is finished with the inputs it had. The watcher is its only writer and keeps it in memory.
+cut off is finished with the inputs it had. The watcher that leads is its only writer and keeps it in memory;
+what another has written since is never written over.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import base64
 import dataclasses
 import json
 import threading
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Literal
 
 import structlog
@@ -70,6 +73,15 @@ class HostHeld(ReviewAppError):
         super().__init__(f"the host of {app} is that of ReviewApp {holder}: delete one of the two")
 
 
+class JournalChanged(ReviewAppError):
+    """An entry is another one than we knew: it is known now, and what was to be written has to be decided anew."""
+
+    reason = "JournalChanged"
+
+    def __init__(self, review_app: str) -> None:
+        super().__init__(f"the journal's entry of {review_app} was written by somebody else: it is looked at anew")
+
+
 class Journal:
     """All entries, in memory and in the cluster.
 
@@ -82,7 +94,8 @@ class Journal:
         self._entries: dict[str, Entry] = {}
         self._holders: dict[str, str] = {}
         self._host_holders: dict[str, str] = {}
-        self._stored: set[str] = set()
+        # Resource versions by name of the Secret.
+        self._versions: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def load(self) -> None:
@@ -90,7 +103,7 @@ class Journal:
         secrets, _ = self._cluster.list(SECRETS, self._namespace, label_selector=_LABEL)
         # Oldest first: where two have one host from a time when that could be, it is the first one's.
         for secret in sorted(secrets, key=lambda secret: secret["metadata"].get("creationTimestamp", "")):
-            self._stored.add(secret["metadata"]["name"])
+            self._versions[secret["metadata"]["name"]] = secret["metadata"]["resourceVersion"]
             try:
                 entry = _entry(secret)
             except ValueError as error:
@@ -127,6 +140,7 @@ class Journal:
         Raises:
             StackHeld: the stack is another ReviewApp's.
             HostHeld: the app's name, and so its host, is another ReviewApp's.
+            JournalChanged: another watcher, or somebody by hand, has written an entry since; that is the one known now.
             ApiRefused, ClusterUnreachable: it could not be written; nothing is remembered then.
         """
         stack, app = entry.inputs.stack, entry.inputs.name
@@ -135,7 +149,7 @@ class Journal:
             self._take(stack, app, entry.review_app)
         secret = _secret(entry, self._namespace)
         try:
-            self._store(secret)
+            self._store(secret, entry.review_app)
         except ReviewAppError:
             with self._lock:
                 if entry.review_app not in self._entries:
@@ -143,7 +157,6 @@ class Journal:
                     del self._host_holders[app]
             raise
         with self._lock:
-            self._stored.add(secret["metadata"]["name"])
             self._entries[entry.review_app] = entry
 
     def remove(self, review_app: str) -> None:
@@ -151,7 +164,7 @@ class Journal:
         name = _secret_name(review_app)
         self._cluster.delete(SECRETS, self._namespace, name)
         with self._lock:
-            self._stored.discard(name)
+            self._versions.pop(name, None)
             entry = self._entries.pop(review_app, None)
             if entry and self._holders.get(entry.inputs.stack) == review_app:
                 del self._holders[entry.inputs.stack]
@@ -171,17 +184,42 @@ class Journal:
             raise HostHeld(app, holder)
         self._holders[stack] = self._host_holders[app] = review_app
 
-    def _store(self, secret: Object) -> None:
-        replace, create = self._cluster.replace, self._cluster.create
-        is_stored = secret["metadata"]["name"] in self._stored
-        likely, unlikely = (replace, create) if is_stored else (create, replace)
+    def _store(self, secret: Object, review_app: str) -> None:
+        name = secret["metadata"]["name"]
+        version = self._versions.get(name)
         try:
-            likely(SECRETS, self._namespace, secret)
+            if version:
+                secret["metadata"]["resourceVersion"] = version
+                answer = self._cluster.replace(SECRETS, self._namespace, secret)
+            else:
+                answer = self._cluster.create(SECRETS, self._namespace, secret)
         except ApiRefused as refused:
-            # It is there after all, since the answer to a write was lost; or somebody has deleted it.
-            if refused.status not in {404, 409}:
+            if refused.status == HTTPStatus.NOT_FOUND:
+                # Somebody has deleted it.
+                del secret["metadata"]["resourceVersion"]
+                answer = self._cluster.create(SECRETS, self._namespace, secret)
+            elif refused.status == HTTPStatus.CONFLICT:
+                answer = self._there(secret, review_app)
+            else:
                 raise
-            unlikely(SECRETS, self._namespace, secret)
+        self._versions[name] = answer["metadata"]["resourceVersion"]
+
+    def _there(self, secret: Object, review_app: str) -> Object:
+        """Return the Secret that is there in place of the version we know, if it says what we write anyway.
+
+        The answer to a write of ours may have been lost.
+        """
+        name = secret["metadata"]["name"]
+        found, _ = self._cluster.list(SECRETS, self._namespace, name=name)
+        if found and found[0].get("data") == secret["data"]:
+            return found[0]
+        with self._lock:
+            self._versions.pop(name, None)
+            if found:
+                self._versions[name] = found[0]["metadata"]["resourceVersion"]
+                with suppress(ValueError):
+                    self._entries[review_app] = _entry(found[0])
+        raise JournalChanged(review_app)
 
 
 def _secret_name(review_app: str) -> str:

@@ -1,17 +1,26 @@
-"""Checks of review apps: which are not ready, and what is there without a ReviewApp. Reports, and deletes nothing."""
+"""Checks of review apps: which are not ready, and what is there without a ReviewApp.
+
+Reports, and deletes nothing but by a finding's `fix`: then only what our engine applied, and nobody asks for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from provisioner.backend import Backend
 from provisioner.engine import Engine
+from provisioner.errors import LockOwner
 from provisioner.inventory import stack_names
+from provisioner.ownership import Ownership, ownership
 from provisioner.settings import Settings
+from provisioner.stack import Stacks
 from stacks import naming
-from watcher.cluster import DECLARED, Cluster, Object
+from watcher.cluster import DECLARED, Cluster, Object, Resource
 from watcher.findings import Finding, ok, unknown, wrong
 from watcher.journal import Journal
 from watcher.listing import NOT_SEEN, standing_of
+from watcher.lookup import review_apps
 from watcher.observation import asked_stack
 from watcher.tables import duration, seconds_since
 
@@ -19,6 +28,8 @@ from watcher.tables import duration, seconds_since
 _PASSING = {"Building", "Deleting", "Pausing", "Retrying", "Starting", "Updating", NOT_SEEN}
 _STUCK_SECONDS = 1_800.0
 _UNSEEN_SECONDS = 30.0
+# The PULUMI_HOME of a caller that is no worker.
+_SLOT = 1_000
 _REMEDY = "run this where the watcher does: `kubectl -n reviewapp-system exec deploy/reviewapp -- reviewapp doctor`"
 
 
@@ -61,8 +72,8 @@ def journal(cluster: Cluster, namespace: str, review_apps: Sequence[Object]) -> 
     return stacks, found or [ok(f"each of the journal's {len(stacks)} entries has its ReviewApp")]
 
 
-def objects(cluster: Cluster, known: set[str]) -> Iterator[Finding]:
-    """Check that what carries our label is of a stack that is known."""
+def objects(cluster: Cluster, namespace: str, known: set[str]) -> Iterator[Finding]:
+    """Check that what carries our label is of a stack that is known. `namespace` is the watcher's."""
     count = 0
     for resource in DECLARED.values():
         items, _ = cluster.list(resource, label_selector=naming.STACK_LABEL)
@@ -73,15 +84,17 @@ def objects(cluster: Cluster, known: set[str]) -> Iterator[Finding]:
                 count += 1
                 continue
             where = f"{metadata['namespace']} {metadata['name']}"
+            is_ours = ownership(item, stack) is Ownership.OURS
             yield wrong(
                 f"{resource.kind} {metadata['namespace']}/{metadata['name']} is of stack {stack}, which no ReviewApp "
                 "asks for",
                 f"see whose it is; then `kubectl delete {resource.kind.lower()} -n {where}`",
+                partial(_delete, cluster, namespace, resource, item) if is_ours else None,
             )
     yield ok(f"{count} objects are of stacks that are known")
 
 
-def stacks(settings: Settings | None, engine: Engine | None, known: set[str]) -> Iterator[Finding]:
+def stacks(cluster: Cluster, settings: Settings | None, engine: Engine | None, known: set[str]) -> Iterator[Finding]:
     """Check that each stack of the backend is one that is known."""
     if settings is None or engine is None:
         yield unknown("the backend's stacks: they take the settings and pulumi to see", _REMEDY)
@@ -95,8 +108,42 @@ def stacks(settings: Settings | None, engine: Engine | None, known: set[str]) ->
             yield wrong(
                 f"the backend has stack {name}, which no ReviewApp asks for",
                 f"`pulumi destroy --remove --stack {name}` below `reviewapp unlock`",
+                partial(_forget, cluster, settings, engine, name),
             )
     yield ok(f"{sum(name in known for name in names)} stacks are of ReviewApps")
+
+
+def _delete(cluster: Cluster, namespace: str, resource: Resource, item: Object) -> str:
+    metadata = item["metadata"]
+    name = f"{resource.kind} {metadata['namespace']}/{metadata['name']}"
+    # Somebody may have opened the pull request again since.
+    if metadata["labels"][naming.STACK_LABEL] in _known(cluster, namespace):
+        return f"{name} was left: its stack is asked for now"
+    cluster.delete_seen(resource, item)
+    return f"{name} is deleted"
+
+
+def _forget(cluster: Cluster, settings: Settings, engine: Engine, stack: str) -> str:
+    if stack in _known(cluster, settings.namespace):
+        return f"stack {stack} was left: it is asked for now"
+    backend = Backend(settings, engine)
+    try:
+        # Its objects, where there are any, are findings of their own.
+        Stacks(backend).forget(stack, _SLOT, _not_known)
+    finally:
+        backend.close()
+    return f"stack {stack} is removed from the backend"
+
+
+def _not_known(_owner: LockOwner) -> bool:
+    """Say of no lock's owner on another host that it is dead: the watcher knows."""
+    return False
+
+
+def _known(cluster: Cluster, namespace: str) -> set[str]:
+    entries = Journal(cluster, namespace)
+    entries.load()
+    return asked_for(review_apps(cluster)) | {entry.inputs.stack for entry in entries.all()}
 
 
 def asked_for(review_apps: Sequence[Object]) -> set[str]:

@@ -100,6 +100,10 @@ class Observation:
         self._give_places()
         return self._review_apps.get(name)
 
+    def names(self) -> list[str]:
+        """Return the names of all ReviewApps."""
+        return [item["metadata"]["name"] for item in self._review_apps.all()]
+
     def asking_for(self, stack: str) -> list[str]:
         """Return the names of the ReviewApps that ask for this stack; but for one of them, in vain."""
         return [item["metadata"]["name"] for item in self._review_apps.all() if asked_stack(item) == stack]

@@ -47,12 +47,12 @@ class WorkQueue:
             heapq.heappush(self._later, (due, key))
             self._changed.notify()
 
-    def retry(self, key: str) -> float:
-        """Ask for a look at a key that failed, later each time; return the delay in seconds."""
+    def retry(self, key: str, longest: float = _LONGEST_DELAY_SECONDS) -> float:
+        """Ask for a look at a key that failed, later each time, up to `longest`; return the delay in seconds."""
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-        delay = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** min(failures, 20))
+        delay = min(longest, _FIRST_DELAY_SECONDS * 2 ** min(failures, 20))
         delay *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
         self.add_after(key, delay)
         return delay

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stacks.naming import GROUP
+from watcher import lease
 
 SERVICE_ACCOUNT: Final = "reviewapp"
 APPS_ROLE: Final = "reviewapp-apps"
@@ -52,7 +53,12 @@ _OWN_NAMESPACES: Final = (
     ("", "limitranges", ("create", "patch")),
     ("", "configmaps", ("create", "patch")),
 )
-_OWN: Final = (("", "secrets", ("list", "create", "update", "delete")), ("", "pods", ("get",)))
+_OWN: Final = (
+    ("", "secrets", ("list", "create", "update", "delete")),
+    ("", "pods", ("get",)),
+    ("coordination.k8s.io", "leases", ("create",)),
+    ("coordination.k8s.io", f"leases:{lease.NAME}", ("get", "update")),
+)
 _EVENTS: Final = (("", "events", ("create",)),)
 
 

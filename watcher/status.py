@@ -12,7 +12,7 @@ from typing import Literal
 
 from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
-from stacks import database, route, workload
+from stacks import database, naming, route, workload
 from stacks.inputs import Build, StackInputs
 from watcher.build_log import MARK, is_kept
 from watcher.builds import find_job, is_of
@@ -225,7 +225,7 @@ def _ready(
     if deleting is not None:
         return _Finding("Ready", "False", "Deleting", deleting)
     if error is not None:
-        return _Finding("Ready", "False", error.reason, str(error))
+        return _Finding("Ready", "False", error.reason, f"{error}; {_way_out(view)}" if view.deleting else str(error))
     if inputs and inputs.workload.paused:
         return _paused(view, "Ready")
     for finding in findings:
@@ -238,6 +238,12 @@ def _ready(
             return _Finding("Ready", "False", found.reason, found.message)
         return _Finding("Ready", "False", "Updating", f"commit {commit[:12]} is taking over")
     return _Finding("Ready", "True", "Ready", f"commit {commit[:12]} answers")
+
+
+def _way_out(view: View) -> str:
+    """Say how a delete that fails can be given up."""
+    command = f"kubectl annotate reviewapp {view.name} {naming.ORPHAN_ANNOTATION}=true"
+    return f"it is tried again; `{command}` would let it go, and leave what it has where it is"
 
 
 def _is_current(deployment: Object | None, inputs: StackInputs) -> bool:

@@ -20,7 +20,8 @@ from bot.outcome import failed_job
 from provisioner.errors import ClusterUnreachable, ReviewAppError
 from provisioner.review_app import Spec, Status
 from stacks.naming import REBUILD_ANNOTATION
-from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, ResourceVersionGone, section
+from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
+from watcher.connection import ResourceVersionGone
 
 _ATTEMPTS = 10
 _ATTEMPTS_SECONDS = 60.0

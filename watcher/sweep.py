@@ -12,6 +12,9 @@ from itertools import product
 from stacks.review_app import stack_label_selector
 from watcher.cluster import IN_APPS, IN_BUILDS, ApiRefused, Cluster, Object, Resource
 
+# The API server's own, which go by themselves.
+_PASSING = {"foregroundDeletion", "orphan", "kubernetes.io/pvc-protection", "batch.kubernetes.io/job-tracking"}
+
 
 def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str], builds: str) -> list[str]:
     """Delete what carries the stack's label; return what is still there, as `Kind namespace/name`.
@@ -26,8 +29,9 @@ def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str], builds: str) 
     for resource, item in _labelled(cluster, stack, namespaces, builds):
         metadata = item["metadata"]
         if "deletionTimestamp" not in metadata:
-            cluster.delete(resource, metadata["namespace"], metadata["name"])
-        left.append(f"{resource.kind} {metadata['namespace']}/{metadata['name']}")
+            # Of that name there may be another by now, if this process was paused since it looked.
+            cluster.delete_seen(resource, item)
+        left.append(_named(resource, item))
     return left
 
 
@@ -44,8 +48,15 @@ def going(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> list[str]:
             if refused.status != HTTPStatus.FORBIDDEN:
                 raise
             continue
-        left += [f"{resource.kind} {namespace}/{item['metadata']['name']}" for item in items]
+        left += [_named(resource, item) for item in items]
     return left
+
+
+def _named(resource: Resource, item: Object) -> str:
+    metadata = item["metadata"]
+    held = ", ".join(name for name in metadata.get("finalizers", []) if name not in _PASSING)
+    where = f"{metadata['namespace']}/{metadata['name']}"
+    return f"{resource.kind} {where}{f' (held by finalizer {held})' if held else ''}"
 
 
 def _labelled(

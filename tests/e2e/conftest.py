@@ -32,7 +32,7 @@ CERTIFICATES = "reviewapp-e2e-certificates"
 _NAMES = "acme-shop-"
 # No test's build depends on what another one left in the registry; those of the cache turn it on. Many builds at once
 # find room on a small node.
-_SETTINGS = {
+SETTINGS = {
     "build_cache": "false",
     "build_cpu_request": "20m",
     "build_retries": "0",
@@ -78,7 +78,7 @@ def commits(sample: Sample) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def session_watcher(cluster: Cluster, installation: Installation) -> Generator[RunningWatcher]:
-    watcher = RunningWatcher(installation, _SETTINGS | {"tls_secret": f"{CERTIFICATES}/wildcard"})
+    watcher = RunningWatcher(installation, SETTINGS | {"tls_secret": f"{CERTIFICATES}/wildcard"})
     # An earlier run may have been broken off, and its stand-ins of operators with it.
     KubeDB(cluster).let_go()
     watcher.start()

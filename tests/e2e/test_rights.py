@@ -33,6 +33,7 @@ WATCHER = f"system:serviceaccount:{SYSTEM}:{rights.SERVICE_ACCOUNT}"
 ELSEWHERE = {
     "get reviewapps.reviewtron.k8s.revelry.co in all namespaces": "docs/operations.md: commands run in its Pod",
     "get pods/log in namespace reviewapp-builds": "tests/e2e/test_builder_queue.py: the lines of a build that failed",
+    "create leases.coordination.k8s.io in namespace reviewapp-system": "tests/integration/test_leadership.py",
     "get pods in namespace reviewapp-system": "tests/integration/test_crashes.py: whether a lock's owner is gone",
 }
 

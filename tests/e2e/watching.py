@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dev.installation import Installation
@@ -23,12 +24,16 @@ class RunningWatcher:
 
     def __init__(self, installation: Installation, settings: dict[str, str]) -> None:
         self._installation = installation
-        self._settings = settings
+        self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = installation.folder
         self.log = installation.log
         self.temporary_folder = self.folder / "temporary"
         self.temporary_folder.mkdir(exist_ok=True)
+        self.host = ""
+        """What it takes its machine's name to be, if not that which it has."""
+        self.url = ""
+        """Address of its health and metrics."""
         self.server = ""
         """Address of the API server that it is given at its next start, in place of the cluster's own."""
 
@@ -39,12 +44,13 @@ class RunningWatcher:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a command that shares its settings."""
-        return self._installation.environment(**self._settings)
+        return self._installation.environment(**self.settings)
 
     def start(self, **settings: str) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary_folder))
-            self._process = self._installation.start_watcher(self.server, **(self._settings | settings))
+            self._process = self._installation.start_watcher(self.server, self.host, **(self.settings | settings))
+        self.url = self._installation.url
 
     def stop(self) -> int:
         """End it with SIGTERM, and return its exit code."""
@@ -57,6 +63,28 @@ class RunningWatcher:
         assert self._process
         self._process.kill()
         self._process.wait(_STOP_SECONDS)
+
+    def pause(self) -> None:
+        """Stop it by SIGSTOP, as a machine that stalls does; its engines go on."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says that it is the one that acts."""
+        with suppress(httpx.HTTPError):
+            return "reviewapp_is_leader 1.0" in httpx.get(f"{self.url}/metrics", timeout=2).text
+        return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
 
     def said(self, event: str, review_app: str) -> list[dict[str, Any]]:
         """Return the log's lines of an event about a ReviewApp."""

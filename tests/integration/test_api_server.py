@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import uuid
 from collections.abc import Generator
@@ -86,6 +87,23 @@ class TestDeploy:
 
     def test_the_whole_is_taken(self) -> None:
         done, said = dry_run("-k", str(DEPLOY))
+        assert done, said
+
+    def test_two_watchers_are_taken_and_share_no_volume(self, tmp_path: Path) -> None:
+        shutil.copytree(DEPLOY, tmp_path / "deploy")
+        file = tmp_path / "deploy" / "kustomization.yaml"
+        file.write_text(file.read_text().replace("# components:", "components:"))
+        done, said = kubectl("kustomize", str(tmp_path / "deploy"))
+        assert done, said
+        documents = {document["kind"]: document for document in yaml.safe_load_all(said)}
+        assert "PersistentVolumeClaim" not in documents
+        spec = documents["Deployment"]["spec"]
+        assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
+        pod = spec["template"]["spec"]
+        assert {"name": "data", "emptyDir": {"sizeLimit": "5Gi"}} in pod["volumes"]
+        names = {variable["name"] for variable in pod["containers"][0]["env"]}
+        assert names == {"REVIEWAPP_SETTINGS", "REVIEWAPP_PASSPHRASE"}
+        done, said = dry_run("-k", str(tmp_path / "deploy"))
         assert done, said
 
     def test_the_schema_is_structural(self) -> None:

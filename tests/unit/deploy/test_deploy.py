@@ -57,8 +57,8 @@ def test_kustomize_takes_every_file() -> None:
     kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
     (settings,) = kustomization["configMapGenerator"]
     # The certificate's right is for whoever has one, and names its namespace; the network of builds names ranges.
-    # An app's own namespace is for who wants that.
-    for_some = ("certificate.yaml", "build-network.yaml", "per-app.yaml")
+    # An app's own namespace is for who wants that; two watchers take a state that both reach.
+    for_some = ("certificate.yaml", "build-network.yaml", "per-app.yaml", "replicated")
     listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml", *for_some]
     assert sorted(listed) == sorted(path.name for path in DEPLOY.iterdir())
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import base64
+import socket
+import struct
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -134,3 +137,17 @@ def test_closed_means_closed() -> None:
 def test_the_passphrase_is_in_no_representation() -> None:
     with KeyService(PASSPHRASE) as service:
         assert "staple" not in repr(vars(service)) + repr(vars(KeyRing(PASSPHRASE)))
+
+
+def test_an_engine_that_is_killed_in_the_middle_of_a_call_leaves_no_traceback(
+    service: KeyService, capfd: pytest.CaptureFixture[str]
+) -> None:
+    host, _, port = service.environment["VAULT_ADDR"].removeprefix("http://").partition(":")
+    for _ in range(5):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"PUT /v1/transit/encrypt/reviewapp HTTP/1.1\r\nContent-Le")
+            # Closed as by a kill: what it has not read is refused.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert call(service, ENCRYPT, {"plaintext": "YQ=="}).status_code == 200
+    time.sleep(0.1)
+    assert "Traceback" not in capfd.readouterr().err

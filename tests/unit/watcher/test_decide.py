@@ -31,7 +31,7 @@ from tests.unit.watcher.views import (
 )
 from watcher.builds import Lookups
 from watcher.cluster import Object
-from watcher.decide import Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
+from watcher.decide import Abandon, Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
 from watcher.journal import Phase
 from watcher.places import TooManyApps
 
@@ -437,3 +437,27 @@ def test_who_has_no_place_waits() -> None:
     assert next_of(review_app(), entry=running, crowded=crowded) == Nothing()
     view = View(review_app(), entry=running, namespace=NAMESPACE, crowded=crowded)
     assert isinstance(decide(view, SETTINGS.model_copy(update={"when_full": "oldest-waits"}), NOW), Destroy)
+
+
+ORPHAN = {naming.ORPHAN_ANNOTATION: "true"}
+
+
+def test_a_delete_that_was_given_up_leaves_what_there_is() -> None:
+    known = entry("destroying", inputs())
+    given_up = review_app(deleting=True, annotations=ORPHAN)
+    assert next_of(given_up, entry=known) == Abandon(known.inputs.stack, known.namespaces)
+    # Nor does it take an engine that never comes to an end, or a journal that was lost.
+    assert next_of(given_up) == Abandon(known.inputs.stack, ("review-shop", "reviewapp-builds"))
+    assert next_of(review_app(deleting=True, claimed=False, annotations=ORPHAN), entry=known) == Nothing()
+
+
+@pytest.mark.parametrize("value", ["false", "", "True"])
+def test_only_the_word_true_gives_a_delete_up(value: str) -> None:
+    item = review_app(deleting=True, annotations={naming.ORPHAN_ANNOTATION: value})
+    assert isinstance(next_of(item, entry=entry("applied", inputs())), Destroy)
+
+
+def test_before_its_deletion_an_orphan_to_be_lives_as_others_do() -> None:
+    applied(next_of(review_app(annotations=ORPHAN)))
+    known = entry("destroying", inputs())
+    assert isinstance(next_of(review_app(annotations=ORPHAN), entry=known), Destroy)

@@ -11,6 +11,7 @@ import pytest
 
 from provisioner.crd import custom_resource_definition
 from provisioner.errors import ClusterUnreachable
+from stacks import naming
 from tests import samples
 from tests.unit.watcher.test_listing import NOW, ready
 from tests.unit.watcher.views import review_app
@@ -192,3 +193,55 @@ def test_a_check_that_may_not_look_does_not_end_the_others() -> None:
     assert failed[1].verdict == "wrong"
     silent = list(results("the CRD", lambda: check(ClusterUnreachable("GET /: refused"))))
     assert silent[1].verdict == "wrong"
+
+
+class TestLeftovers:
+    STACK = "acme.shop.7"
+
+    class Removing(Objects):
+        """Takes an object away if it is the one that was looked at."""
+
+        def __init__(self, *items: Object) -> None:
+            super().__init__(*items)
+            self.deleted: list[tuple[str, str, str | None]] = []
+
+        def delete_seen(self, resource: Resource, item: Object) -> None:
+            self.deleted.append((resource.kind, item["metadata"]["name"], item["metadata"]["uid"]))
+
+    def service(self, *, applied: bool = True) -> Object:
+        manager = {"manager": self.STACK if applied else "kubectl", "operation": "Apply"}
+        metadata = {
+            "namespace": "a",
+            "name": "shop-7",
+            "uid": "u7",
+            "labels": {naming.STACK_LABEL: self.STACK},
+            "managedFields": [manager],
+        }
+        return {"kind": "Service", "metadata": metadata}
+
+    def found(self, cluster: Cluster, known: set[str]) -> list[Finding]:
+        return [finding for finding in leftovers.objects(cluster, "system", known) if finding.verdict == "wrong"]
+
+    def test_an_object_of_a_stack_that_is_asked_for_is_none(self) -> None:
+        assert self.found(self.Removing(self.service()), {self.STACK}) == []
+
+    def test_one_that_our_engine_applied_is_removed_when_told_to(self) -> None:
+        cluster = self.Removing(self.service())
+        (finding,) = self.found(cluster, set())
+        assert finding.fix
+        assert cluster.deleted == []
+        assert finding.fix() == "Service a/shop-7 is deleted"
+        assert cluster.deleted == [("Service", "shop-7", "u7")]
+
+    def test_one_that_only_has_the_label_is_a_humans_to_judge(self) -> None:
+        (finding,) = self.found(self.Removing(self.service(applied=False)), set())
+        assert finding.fix is None
+        assert "see whose it is" in finding.remedy
+
+    def test_one_that_is_asked_for_since_is_left(self) -> None:
+        cluster = self.Removing(self.service())
+        (finding,) = self.found(cluster, set())
+        cluster.items += (review_app(pr="7"),)
+        assert finding.fix
+        assert finding.fix() == "Service a/shop-7 was left: its stack is asked for now"
+        assert cluster.deleted == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from kubernetes.client import Configuration
 from provisioner.errors import ClusterUnreachable
 from tests.unit.watcher.views import SECOND, entry, inputs
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
-from watcher.journal import HostHeld, Journal, StackHeld
+from watcher.journal import HostHeld, Journal, JournalChanged, StackHeld
 
 STACK = "acme.shop.42"
 
@@ -24,9 +25,16 @@ class Secrets(Cluster):
         self.items: dict[str, Object] = {}
         self.unreachable = False
         self.loses_answers = False
+        self._versions = itertools.count(1)
 
-    def list(self, resource: Resource, *_: Any, **__: Any) -> tuple[list[Object], str]:
-        return list(self.items.values()), "1"
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+    ) -> tuple[list[Object], str]:
+        return [item for key, item in self.items.items() if name in {None, key}], "1"
 
     def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         return self._write(body, wanted=False)
@@ -43,6 +51,10 @@ class Secrets(Cluster):
             raise ClusterUnreachable("connection refused")
         if (name in self.items) is not wanted:
             raise ApiRefused(404 if wanted else 409, "NotFound" if wanted else "AlreadyExists", name)
+        version = body["metadata"].get("resourceVersion")
+        if wanted and version not in {None, self.items[name]["metadata"]["resourceVersion"]}:
+            raise ApiRefused(409, "Conflict", name)
+        body = body | {"metadata": body["metadata"] | {"resourceVersion": str(next(self._versions))}}
         self.items[name] = body
         if self.loses_answers:
             raise ClusterUnreachable("connection reset")
@@ -170,3 +182,34 @@ def test_what_is_forgotten_is_gone_from_the_cluster() -> None:
     journal.remove("acme-shop-42")
     journal.remove("acme-shop-42")
     assert (journal.all(), secrets.items) == ([], {})
+
+
+def test_what_another_watcher_has_written_since_is_kept_and_known() -> None:
+    secrets = Secrets()
+    paused, leader = Journal(secrets, "system"), Journal(secrets, "system")
+    paused.write(entry("applying", inputs()))
+    leader.load()
+    newer = entry("applied", inputs(commitHash=SECOND))
+    leader.write(newer)
+    with pytest.raises(JournalChanged):
+        paused.write(entry("applied", inputs()))
+    assert paused.get("acme-shop-42") == newer
+    again = Journal(secrets, "system")
+    again.load()
+    assert again.all() == [newer]
+    # Who knows what is there may write.
+    paused.write(dataclasses.replace(newer, phase="destroying"))
+
+
+def test_a_lost_answer_before_another_entry_is_looked_at_first() -> None:
+    secrets = Secrets()
+    journal = Journal(secrets, "system")
+    secrets.loses_answers = True
+    with pytest.raises(ClusterUnreachable):
+        journal.write(entry("applying", inputs()))
+    secrets.loses_answers = False
+    with pytest.raises(JournalChanged):
+        journal.write(entry("applying", inputs(commitHash=SECOND)))
+    assert journal.get("acme-shop-42") == entry("applying", inputs())
+    journal.write(entry("applying", inputs(commitHash=SECOND)))
+    assert len(secrets.items) == 1

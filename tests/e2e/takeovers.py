@@ -1,0 +1,137 @@
+"""The watcher that acts is killed again and again under load: `TAKEOVERS=20 python -m dev test tests/e2e/takeovers.py`.
+
+Two watchers with hosts of their own, as Pods have, so that nothing but the Lease tells that one has gone. Half of the
+kills take its engines along, as the end of a container does. Seed and figures are printed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import suppress
+
+import pytest
+
+from dev.installation import Installation
+from dev.sample import Sample
+from tests.e2e.conftest import SETTINGS
+from tests.e2e.engine_counts import EngineCounts
+from tests.e2e.pull_request import PullRequest
+from tests.e2e.waiting import until
+from tests.e2e.watching import RunningWatcher
+from watcher.cluster import NAMESPACES, Cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+
+_NAMESPACE = "e2e-takeovers"
+_MOST_OPEN = 6
+
+
+class Load:
+    """A bot that opens, pushes and closes pull requests all the time, a few at once."""
+
+    def __init__(self, cluster: Cluster, sample: Sample, watcher: RunningWatcher, commits: list[str]) -> None:
+        self.open: list[PullRequest] = []
+        self.closed: list[PullRequest] = []
+        self._cluster, self._sample, self._state = cluster, sample, watcher.folder / "state"
+        self._commits = itertools.cycle(commits)
+        self._numbers = itertools.count(5001)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(0.4):
+            if len(self.open) >= _MOST_OPEN:
+                going = self.open.pop(0)
+                going.close()
+                self.closed.append(going)
+            number = next(self._numbers)
+            self.open.append(PullRequest(self._cluster, self._sample, _NAMESPACE, number, self._state))
+            self.open[-1].open(next(self._commits))
+            if len(self.open) > 2:
+                self.open[-3].push(next(self._commits))
+
+
+@pytest.fixture
+def watchers(installation: Installation) -> Generator[tuple[RunningWatcher, RunningWatcher]]:
+    installation.namespace(_NAMESPACE)
+    pair = RunningWatcher(installation, SETTINGS), RunningWatcher(installation, SETTINGS)
+    for watcher, host in zip(pair, ("watcher-a", "watcher-b"), strict=True):
+        watcher.host = host
+        watcher.start()
+    yield pair
+    for watcher in pair:
+        if watcher.runs:
+            watcher.stop()
+
+
+def test_takeovers(
+    cluster: Cluster,
+    sample: Sample,
+    commits: dict[str, str],
+    watchers: tuple[RunningWatcher, RunningWatcher],
+) -> None:
+    seed = int(os.environ.get("SEED") or random.randrange(10**6))
+    chosen = random.Random(seed)
+    number = int(os.environ.get("TAKEOVERS") or 20)
+    leader, other = watchers
+    _until_leads(leader)
+    load = Load(cluster, sample, leader, [commits["broken"], commits["crashing"]])
+    seconds: list[float] = []
+    with EngineCounts(leader.folder) as counts:
+        for _ in range(number):
+            until(leader.engines, "engines run")
+            time.sleep(chosen.random())
+            engines = leader.engines() if chosen.random() < 0.5 else []
+            leader.kill()
+            began = time.monotonic()
+            for pid in engines:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _until_leads(other)
+            seconds.append(time.monotonic() - began)
+            leader.start()
+            leader, other = other, leader
+        load.stop()
+        for pull_request in load.open:
+            _until_explained(pull_request)
+        for pull_request in load.open:
+            pull_request.close()
+        for pull_request in [*load.open, *load.closed]:
+            pull_request.until_gone()
+    left = [entry for pull_request in [*load.open, *load.closed] for entry in pull_request.left()]
+    cluster.delete(NAMESPACES, None, _NAMESPACE)
+    sys.stdout.write(
+        f"\nseed {seed}: {number} kills, {len(load.open) + len(load.closed)} review apps; the next one acts after "
+        f"{min(seconds):.1f} to {max(seconds):.1f} s (median {statistics.median(seconds):.1f}); at most "
+        f"{counts.most_on_one_stack} engine on one stack in {counts.looks} looks; left: {left or 'nothing'}\n"
+    )
+    assert counts.most_on_one_stack == 1
+    assert left == []
+    assert max(seconds) < 15
+
+
+def _until_leads(watcher: RunningWatcher) -> None:
+    until(lambda: watcher.leads, "it acts", 20)
+
+
+def _until_explained(pull_request: PullRequest) -> None:
+    """Wait until it has come as far as its commit lets it."""
+
+    def look() -> bool:
+        built, available = pull_request.condition("Built"), pull_request.condition("Available")
+        return built.get("reason") == "BuildFailed" or available.get("reason") in {"CrashLoopBackOff", "Error"}
+
+    until(look, f"{pull_request.name} is explained", 120)

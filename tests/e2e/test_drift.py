@@ -1,0 +1,36 @@
+"""What somebody changes or deletes by hand is noticed, put right, and told of."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.pull_request import PullRequest
+from tests.e2e.side_by_side import side_by_side
+from tests.e2e.waiting import until
+from tests.e2e.watching import RunningWatcher
+from watcher.cluster import NETWORK_POLICIES, SERVICES, Cluster
+
+pytestmark = pytest.mark.cluster
+
+
+@side_by_side
+def test_it_is_put_right_within_seconds_and_without_an_engine(
+    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+) -> None:
+    pull_request.open(commits["broken"])
+    watcher.until_updated(pull_request.name)
+    pull_request.until_condition("Built", "False", "BuildFailed")
+    runs = watcher.engine_runs(pull_request.name)
+    declared = cluster.get(NETWORK_POLICIES, pull_request.namespace, pull_request.app)
+    assert declared
+    cluster.delete(SERVICES, pull_request.namespace, pull_request.app)
+    cluster.patch(NETWORK_POLICIES, pull_request.namespace, pull_request.app, {"spec": {"egress": [{}]}})
+
+    def as_declared() -> bool:
+        policy = cluster.get(NETWORK_POLICIES, pull_request.namespace, pull_request.app)
+        service = cluster.get(SERVICES, pull_request.namespace, pull_request.app)
+        return bool(service and policy and policy["spec"] == declared["spec"])
+
+    until(as_declared, "both are as declared", 20)
+    until(lambda: ("Warning", "Corrected") in pull_request.events(), "it is told of", 10)
+    assert watcher.engine_runs(pull_request.name) == runs

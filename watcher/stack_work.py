@@ -1,0 +1,181 @@
+"""What the engine does for one review app's stack, with the journal written before and after it.
+
+Each step may be cut off at any point: the journal says what was under way. When to do what is the controller's
+business, and so is telling of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from provisioner.desired import stack_tags
+from provisioner.errors import (
+    ApplyRefused,
+    EngineError,
+    EngineFailed,
+    EngineInterrupted,
+    EngineKilled,
+    EngineTimeout,
+    LockOwner,
+)
+from provisioner.review_app import parse
+from provisioner.settings import Settings
+from provisioner.stack import Stacks, UpdateResult
+from stacks.inputs import StackInputs
+from watcher import lock_owners, own_namespaces
+from watcher.abandonment import let_go
+from watcher.app_namespaces import AppNamespaces
+from watcher.cluster import Cluster, Object, section
+from watcher.decide import Apply, Destroy, View
+from watcher.journal import Entry, Journal, Phase
+from watcher.leadership import Term
+from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS
+from watcher.preconditions import phase, require_namespaces
+from watcher.sweep import going, sweep
+
+_log = structlog.get_logger()
+
+
+class StackWork:
+    """Updates and destroys stacks, for as long as a watcher leads.
+
+    Args:
+        cluster: where their objects are.
+        settings: the installation's.
+        stacks: the engine.
+        journal: what each stack was last asked to declare.
+        places: the namespaces of apps.
+        term: our time in office.
+    """
+
+    def __init__(
+        self, cluster: Cluster, settings: Settings, stacks: Stacks, journal: Journal, places: AppNamespaces, term: Term
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._stacks = stacks
+        self._journal = journal
+        self._places = places
+        self._term = term
+
+    def update(self, view: View, action: Apply, slot: int) -> UpdateResult:
+        """Bring a stack to its inputs, and say by its tags what it is for.
+
+        Raises:
+            EngineError: it did not end well.
+        """
+        inputs = action.inputs
+        if action.unfinished == inputs:
+            result = self._count("recover", self._stacks.recover(inputs, slot, self._is_dead))
+        else:
+            result = self._count("up", self._stacks.up(inputs, slot))
+        tags = stack_tags(parse(section(view.review_app, "spec")), inputs)
+        self._stacks.tag(inputs.stack, tags, slot)
+        return result
+
+    def finish(self, unfinished: StackInputs, slot: int) -> bool:
+        """Finish an update that was cut off, so that the state knows every object that it made; return whether it does.
+
+        Where that can't be done, what it made is left to the new inputs, or to the sweep.
+        """
+        try:
+            require_namespaces(self._cluster, unfinished)
+            self._count("recover", self._stacks.recover(unfinished, slot, self._is_dead))
+        except (ApplyRefused, EngineFailed, EngineKilled, EngineTimeout) as error:
+            _log.warning("not_finished", stack=unfinished.stack, error=str(error))
+            return False
+        return True
+
+    def note(self, view: View, inputs: StackInputs, phase: Phase, *, and_before: bool) -> Entry:
+        """Write down what the stack is asked to declare, and where it may have objects now `and_before`."""
+        before = view.entry.namespaces if view.entry and and_before else ()
+        namespaces = {inputs.namespace, self._settings.build_namespace, *before}
+        entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), socket.gethostname())
+        self._journal.write(entry)
+        return entry
+
+    def destroy(self, name: str, action: Destroy, slot: int) -> list[str]:
+        """Destroy a stack and sweep after it; return what of its kinds is still on its way out."""
+        entry = self._journal.get(name)
+        if action.stack is None:
+            return []
+        phases = {place: phase(self._cluster, place) for place in action.namespaces}
+        there = [place for place in phases if phases[place] == "there" and self._places.may_clear(name, place, entry)]
+        if not action.engine_done:
+            if action.unfinished:
+                self.finish(action.unfinished, slot)
+            if entry:
+                self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
+            # The engine would wait for what is on its way out, a worker with it, for as long as somebody's finalizer
+            # holds it.
+            if entry and entry.phase == "destroying" and (left := self._sweep(action.stack, there)):
+                return left
+            # With a namespace went the rights in it, so that an engine would fail on what went with it too. What is
+            # left in the others, the sweep finds.
+            run = self._stacks.destroy if len(there) == len(action.namespaces) else self._stacks.forget
+            try:
+                result = self._count("destroy", run(action.stack, slot, self._is_dead))
+            except (EngineFailed, EngineTimeout) as error:
+                if not (left := self._sweep(action.stack, there)):
+                    raise
+                _log.warning("destroy_waits", review_app=name, stack=action.stack, left=left, error=str(error))
+                return left
+            if entry:
+                self._journal.write(dataclasses.replace(entry, phase="destroyed"))
+            _log.info("destroyed", review_app=name, stack=action.stack, **figures(result))
+        own = set(own_namespaces.remove(self._cluster, action.stack, there))
+        left = [f"Namespace {place}" for place in sorted(own)]
+        left += self._sweep(action.stack, [place for place in there if place not in own])
+        return left + going(self._cluster, action.stack, [place for place in phases if phases[place] == "going"])
+
+    def clear_unnoted(self, review_app: Object | None) -> list[str]:
+        """Delete the namespace of an app that came no further; return what is still on its way out."""
+        return self._places.clear_unnoted(review_app, self._journal)
+
+    def _sweep(self, stack: str, namespaces: Iterable[str]) -> list[str]:
+        return sweep(self._cluster, stack, namespaces, self._settings.build_namespace)
+
+    def abandon(self, name: str, stack: str, namespaces: Iterable[str], slot: int) -> tuple[list[str], list[str]]:
+        """Leave all that a stack has where it is, and forget its state; return what was kept, and what went wrong.
+
+        Raises:
+            ClusterUnreachable, EngineInterrupted, NotLeading: call it again.
+        """
+        entry = self._journal.get(name)
+        refused: list[str] = []
+        there: list[str] = []
+        for place in namespaces:
+            try:
+                if phase(self._cluster, place) != "there":
+                    continue
+                if self._places.may_clear(name, place, entry):
+                    there.append(place)
+            except ApplyRefused as error:
+                refused.append(str(error))
+        kept, others = let_go(self._cluster, stack, there, self._settings.build_namespace)
+        try:
+            self._count("forget", self._stacks.forget(stack, slot, self._is_dead))
+        except EngineInterrupted:
+            raise
+        except EngineError as error:
+            refused.append(f"its state: {error}")
+        return kept, refused + others
+
+    def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
+        ENGINE_SECONDS.labels(operation).observe(result.seconds)
+        ENGINE_RUNS.labels(operation).inc(result.engine_runs)
+        return result
+
+    def _is_dead(self, owner: LockOwner) -> bool:
+        hosts = {entry.host for entry in self._journal.all()} - {socket.gethostname()}
+        return lock_owners.is_dead(self._cluster, self._settings.namespace, hosts, self._term, owner)
+
+
+def figures(result: UpdateResult) -> dict[str, Any]:
+    """Return what a log line says of an update or a destroy."""
+    return {"changes": dict(result.changes), "seconds": round(result.seconds, 2), "engine_runs": result.engine_runs}
