@@ -90,7 +90,9 @@ def lost_fields(manifest: Manifest, live: Object, manager: str) -> Iterator[str]
     owned: Object = {}
     for entry in _managed(live):
         if (entry.get("manager"), entry.get("operation")) == (manager, "Apply") and not entry.get("subresource"):
-            owned = entry.get("fieldsV1") or {}
+            if "fieldsV1" not in entry:
+                return
+            owned = entry["fieldsV1"]
     for key, value in manifest.items():
         if key in _IDENTITY:
             continue

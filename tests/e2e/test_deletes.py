@@ -8,7 +8,6 @@ from stacks import naming
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
-from tests.e2e.watching import RunningWatcher
 from watcher.cluster import DEPLOYMENTS, REVIEW_APPS, SECRETS, SERVICES, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -16,10 +15,10 @@ pytestmark = pytest.mark.cluster
 
 @side_by_side
 def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
-    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+    pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
     pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
+    pull_request.until_condition("Built", "False", "BuildFailed")
     holding = {"metadata": {"finalizers": ["example.com/hold"]}}
     cluster.patch(SERVICES, pull_request.namespace, pull_request.app, holding)
     pull_request.close()
@@ -42,10 +41,10 @@ def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
 
 @side_by_side
 def test_what_was_given_up_in_advance_is_left_as_it_was_and_in_nobodys_way(
-    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+    pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
     pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
+    pull_request.until_condition("Built", "False", "BuildFailed")
     before = pull_request.objects()
     annotations = {naming.ORPHAN_ANNOTATION: "true"}
     cluster.patch(REVIEW_APPS, None, pull_request.name, {"metadata": {"annotations": annotations}})
