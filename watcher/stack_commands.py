@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,10 +17,12 @@ from provisioner.inventory import stack_names
 from provisioner.reencryption import reencrypt
 from provisioner.settings import load
 from provisioner.workspace import write
-from watcher.cluster import DEPLOYMENTS, Cluster, section
+from watcher import lease
+from watcher.cluster import LEASES, Cluster
 from watcher.journal import Entry, Journal
 from watcher.lookup import App, stack_called
 
+_POLL_SECONDS = 0.5
 _OLD_VARIABLE: Final = "REVIEWAPP_OLD_PASSPHRASE"
 
 
@@ -80,15 +83,31 @@ def _old_passphrase(file: Path | None) -> SecretStr:
 
 
 def _require_no_watcher(namespace: str) -> None:
-    """Refuse to go on beside a watcher, where the cluster can be asked whether there is one."""
+    """Refuse to go on beside a watcher, where the cluster can be asked whether one leads."""
     try:
-        found = Cluster.from_environment().get(DEPLOYMENTS, namespace, "reviewapp")
+        leads = _leads(Cluster.from_environment(), namespace)
     except ReviewAppError as error:
         typer.echo(f"note: whether a watcher runs elsewhere could not be seen ({error})", err=True)
         return
-    if section(found or {}, "status").get("replicas"):
+    if leads:
         command = f"kubectl -n {namespace} scale deployment/reviewapp --replicas=0"
         raise ReviewAppError(f"a watcher runs in namespace {namespace}: stop it first, with `{command}`")
+
+
+def _leads(cluster: Cluster, namespace: str) -> bool:
+    """Whether a watcher holds the Lease: one that was killed is seen not to renew it."""
+    first = cluster.get(LEASES, namespace, lease.NAME)
+    if first is None or not lease.read(first).holder or lease.is_gone(lease.read(first).holder):
+        return False
+    deadline = time.monotonic() + lease.read(first).seconds
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        now = cluster.get(LEASES, namespace, lease.NAME)
+        if now is None or not lease.read(now).holder:
+            return False
+        if lease.read(now).version != lease.read(first).version:
+            return True
+    return False
 
 
 def workspace(app: App, folder: Annotated[Path, typer.Argument(help="Where; made if need be.", metavar="DIR")]) -> None:

@@ -57,13 +57,17 @@ def with_passphrase(settings: Settings, passphrase: str) -> Settings:
     return settings.model_copy(update={"passphrase": SecretStr(passphrase)})
 
 
-def test_it_can_be_killed_and_run_again(old: Settings, engine: Engine, make_inputs: MakeInputs, tmp_path: Path) -> None:
+def test_it_can_be_killed_and_run_again(
+    old: Settings, engine: Engine, make_inputs: MakeInputs, namespace: str, tmp_path: Path
+) -> None:
     every = [make_inputs(number, build=False) for number in ("7", "8")]
     stacks = made(old, engine, *every)
     new = with_passphrase(old, NEW)
     variables = {
         "REVIEWAPP_APP_DOMAIN": "example.com",
         "REVIEWAPP_REGISTRY": "registry",
+        # Where no watcher of another test leads.
+        "REVIEWAPP_NAMESPACE": namespace,
         "REVIEWAPP_DATA_FOLDER": str(old.data_folder),
         "REVIEWAPP_SECRETS_PROVIDER": old.secrets_provider,
         "REVIEWAPP_PASSPHRASE": NEW,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,17 @@ from typer.testing import CliRunner
 
 from provisioner.errors import ReviewAppError
 from tests.samples.memory import MemoryCluster
+from watcher import lease
 from watcher.cli import app
-from watcher.cluster import DEPLOYMENTS, Cluster
+from watcher.cluster import LEASES, Cluster
 
 
 def no_engine(*, timeout_seconds: float) -> float:
     return timeout_seconds
+
+
+def no_stacks(*_: object) -> list[str]:
+    return []
 
 
 @pytest.fixture
@@ -41,9 +48,30 @@ def refused(*arguments: str) -> str:
     return str(error)
 
 
-def test_a_watcher_that_runs_is_to_be_stopped_first(cluster: MemoryCluster) -> None:
-    cluster.create(DEPLOYMENTS, "reviewapp-system", {"metadata": {"name": "reviewapp"}, "status": {"replicas": 1}})
+def held(cluster: MemoryCluster, seconds: int = 1) -> None:
+    found = cluster.get(LEASES, "reviewapp-system", lease.NAME)
+    body = lease.held(found, "another-host_1_1_abcd", datetime.datetime.now(datetime.UTC))
+    body["spec"]["leaseDurationSeconds"] = seconds
+    if found:
+        cluster.replace(LEASES, "reviewapp-system", body)
+    else:
+        cluster.create(LEASES, "reviewapp-system", body)
+
+
+def test_a_watcher_that_leads_is_to_be_stopped_first(cluster: MemoryCluster) -> None:
+    held(cluster, seconds=20)
+    renewal = threading.Timer(0.7, held, [cluster])
+    renewal.start()
     assert "stop it first, with `kubectl -n reviewapp-system scale deployment/reviewapp --replicas=0`" in refused()
+    renewal.join()
+
+
+def test_one_that_was_killed_is_seen_not_to_renew(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watcher.stack_commands.stack_names", no_stacks)
+    held(cluster)
+    done = CliRunner().invoke(app, ["state", "reencrypt"])
+    assert done.exit_code == 0
+    assert "0 stacks are encrypted by the new passphrase" in done.stdout
 
 
 @pytest.mark.usefixtures("cluster")
