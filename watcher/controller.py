@@ -132,6 +132,10 @@ class Controller:
             # What they would write yet, the end of the term keeps back.
             _log.warning("workers_left", review_apps=left)
 
+    def stacks(self) -> set[str]:
+        """Return the names of the stacks that the journal has, or that ReviewApps ask for."""
+        return {entry.inputs.stack for entry in self._journal.all()} | self._observation.stacks_asked_for()
+
     def look_at(self, name: str) -> None:
         """Have a ReviewApp looked at: it has changed, or what it depends on has."""
         self._queue.add(name)

@@ -12,5 +12,6 @@ ENGINE_SECONDS = Histogram(
 )
 ENGINE_RUNS = Counter("reviewapp_engine_runs", "How often the engine was run.", ["operation"])
 IS_LEADER = Gauge("reviewapp_is_leader", "Whether this watcher is the one that acts.")
+LEFTOVERS = Gauge("reviewapp_leftovers", "What is there and no ReviewApp asks for, by kind: object, stack.", ["kind"])
 DRIFTS = Counter("reviewapp_drifts", "Objects of stacks that somebody has changed, by what was done.", ["what"])
 FAILURES = Counter("reviewapp_failures", "Updates and destroys that failed, by reason.", ["reason"])

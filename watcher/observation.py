@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from provisioner.errors import ReviewAppError
@@ -99,6 +99,16 @@ class Observation:
         """Return a ReviewApp; have those looked at that got or lost a place since the last call."""
         self._give_places()
         return self._review_apps.get(name)
+
+    def parts(self) -> Iterator[tuple[str, Object]]:
+        """Yield each object of a stack, with the stack's name, of the kinds that are watched everywhere, but Pods."""
+        for informer in (self._jobs, self._deployments, *self._databases):
+            for item in informer.all():
+                yield item["metadata"]["labels"][naming.STACK_LABEL], {"kind": informer.resource.kind} | item
+
+    def stacks_asked_for(self) -> set[str]:
+        """Return the names of the stacks that ReviewApps ask for."""
+        return {stack for item in self._review_apps.all() if (stack := asked_stack(item))}
 
     def names(self) -> list[str]:
         """Return the names of all ReviewApps."""

@@ -13,6 +13,7 @@ import structlog
 from provisioner.backend import Backend
 from provisioner.engine import Engine
 from provisioner.engine_guard import EngineGuard
+from provisioner.inventory import stack_names
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.warm_up import warm_up
@@ -21,6 +22,7 @@ from watcher.controller import Controller
 from watcher.informers import Informer
 from watcher.leadership import Elector, Term
 from watcher.lease import Identity
+from watcher.leftovers import Leftovers
 from watcher.metrics import IS_LEADER
 from watcher.observation import Observation
 
@@ -94,15 +96,24 @@ class Replica:
         """Act until the term ends or `stop` is called; then let the Lease go, if it is still ours."""
         stacks = Stacks(Backend(self._settings, self._engine.within(lambda: term.holds)))
         controller = Controller(self._cluster.fenced(term.require), self._settings, stacks, self._observation, term)
+        leftovers = Leftovers(
+            self._cluster.fenced(term.require),
+            self._observation,
+            self._settings.namespace,
+            controller.stacks,
+            lambda: stack_names(self._settings, self._engine),
+        )
         self._controller = controller
         IS_LEADER.set(1)
         try:
             controller.start()
+            leftovers.start()
             _log.info("watching", workers=self._settings.workers)
             if self._news.get() is None:
                 _log.info("stopping")
                 self._news.put(None)
         finally:
+            leftovers.stop()
             controller.stop()
             self._controller = None
             IS_LEADER.set(0)
