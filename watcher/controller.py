@@ -265,7 +265,9 @@ class Controller:
             return decisions.refuse_host(view, held.holder)
         except ReviewAppError as error:
             delay = self._queue.retry(name)
-            self._failures[name] = Failure(action.inputs.digest(), error, time.time() + delay)
+            self._failures[name] = Failure(
+                action.inputs.digest(), error, time.time() + delay, self._queue.failures(name)
+            )
             FAILURES.labels(error.reason).inc()
             _log.warning("update_failed", review_app=name, stack=action.inputs.stack, error=str(error))
             return error

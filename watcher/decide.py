@@ -38,11 +38,12 @@ _CUT_OFF = (EngineKilled, EngineTimeout, EngineInterrupted, StackLocked)
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """An engine run that failed, and when (Unix time) the same inputs are tried again."""
+    """An engine run that failed, when (Unix time) the same inputs are tried again, and how often they were."""
 
     digest: str
     error: ReviewAppError
     retry_at: float
+    tries: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,6 +57,11 @@ class WorkQueue:
         self.add_after(key, delay)
         return delay
 
+    def failures(self, key: str) -> int:
+        """Return how often a key has failed since it was forgotten."""
+        with self._changed:
+            return self._failures.get(key, 0)
+
     def forget(self, key: str) -> None:
         """Take a key's failures back: its next one starts from the shortest delay."""
         with self._changed:

@@ -42,6 +42,8 @@ _EXPECTED = {
     ),
     *("Copying", "DatabaseReady", "DatabaseStarting"),
 }
+# By then a minute has passed.
+_STALLED_TRIES = 7
 _SILENT = {"NotAccepted", "NotBuilt", "WaitingForDatabase"}
 
 
@@ -78,7 +80,8 @@ def status(view: View, now: float, error: ReviewAppError | None = None, deleting
     build = inputs.build if inputs else None
     built = _built(view, build)
     findings = [_accepted(error), built, *_database(view, inputs), _available(view, inputs)]
-    findings.append(_ready(view, findings, inputs, error, deleting))
+    ready = _ready(view, findings, inputs, error, deleting)
+    findings += [*_stalled(view, error), ready]
     generation = view.review_app["metadata"].get("generation", 0)
     was_queued = next((entry.reason for entry in old.conditions if entry.type == "Built"), None) == "Queued"
     same_build = build is not None and old.build_commit == build.commit and old.build_job_name == build.job_name
@@ -238,6 +241,15 @@ def _ready(
             return _Finding("Ready", "False", found.reason, found.message)
         return _Finding("Ready", "False", "Updating", f"commit {commit[:12]} is taking over")
     return _Finding("Ready", "True", "Ready", f"commit {commit[:12]} answers")
+
+
+def _stalled(view: View, error: ReviewAppError | None) -> list[_Finding]:
+    """Say that an update fails again and again, as it will until what it depends on changes."""
+    failure = view.failure
+    if error is None or failure is None or failure.tries < _STALLED_TRIES or view.deleting:
+        return []
+    message = f"{error}; it has failed {failure.tries} times, and is tried again every five minutes, or when it changes"
+    return [_Finding("Stalled", "True", error.reason, message)]
 
 
 def _way_out(view: View) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -50,8 +49,9 @@ class Looked:
             return sorted(what for what, *_ in self.leftovers.look())
 
 
-def gauge(kind: str) -> Any:
-    return LEFTOVERS.labels(kind)._value.get()  # pyright: ignore[reportPrivateUsage]
+def gauge(kind: str) -> float:
+    samples = next(iter(LEFTOVERS.collect())).samples
+    return next(float(sample.value) for sample in samples if sample.labels == {"kind": kind})
 
 
 def deployment(stack: str) -> tuple[str, Object]:

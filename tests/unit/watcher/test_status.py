@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioner.desired import stack_inputs, wanted_build
-from provisioner.errors import ForeignObject, Refusal, SpecRefused
+from provisioner.errors import ApplyRefused, ForeignObject, Refusal, SpecRefused
 from provisioner.review_app import Condition, Status, parse
 from stacks.inputs import StackInputs
 from tests.unit.watcher.views import (
@@ -26,7 +26,7 @@ from tests.unit.watcher.views import (
     spec,
 )
 from watcher.builds import NOTHING_FOUND, Lookups
-from watcher.decide import View
+from watcher.decide import Failure, View
 from watcher.image_rule import denied
 from watcher.status import changes, status
 
@@ -458,3 +458,21 @@ def test_each_step_is_one_event() -> None:
     pod = build_pod(FIRST, ended(1, "broken"))
     failed = status(View(item, entry=entry("applied", inputs()), jobs=[job(condition="Failed")], pods=[pod]), NOW)
     assert [(event.type, event.reason) for event in changes(building, failed)] == [("Warning", "BuildFailed")]
+
+
+@pytest.mark.parametrize(("tries", "stalled"), [(1, False), (6, False), (7, True), (40, True)])
+def test_what_fails_again_and_again_is_stalled_and_says_why(tries: int, stalled: bool) -> None:
+    error = ApplyRefused("Deployment/shop", "QuotaExceeded", "exceeded quota", "raise the namespace's quota")
+    failure = Failure("d", error, NOW + 300, tries)
+    found = status(View(review_app(), entry=entry("applying", inputs()), failure=failure), NOW, error)
+    conditions = {one.type: one for one in found.conditions}
+    assert ("Stalled" in conditions) is stalled
+    assert found.conditions[-1].type == "Ready"
+    if stalled:
+        assert (conditions["Stalled"].status, conditions["Stalled"].reason) == ("True", "QuotaExceeded")
+        assert "raise the namespace's quota" in conditions["Stalled"].message
+
+
+def test_what_has_healed_is_stalled_no_more() -> None:
+    found = status(View(review_app(), entry=entry("applied", inputs())), NOW)
+    assert "Stalled" not in {one.type for one in found.conditions}
