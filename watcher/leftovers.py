@@ -7,6 +7,7 @@ is destroyed by the controller.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Collection
 
@@ -21,9 +22,8 @@ from watcher.status import Event
 
 _log = structlog.get_logger()
 # What is on its way out is seen once. What is still there at the next look is left over.
-_AGAIN_SECONDS = 60.0
+_FIRST_SECONDS = (5.0, 60.0)
 _EVERY_SECONDS = 600.0
-_STOP_SECONDS = 5.0
 _REMEDY = "see whose it is; `reviewapp doctor --fix` removes what this program made"
 
 
@@ -57,13 +57,12 @@ class Leftovers:
         self._thread = threading.Thread(target=self._run, name="leftovers", daemon=True)
 
     def start(self) -> None:
-        """Look now, a minute later, and then every ten minutes."""
+        """Look in a few seconds, a minute later, and then every ten minutes."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more. A look that is under way goes on; it changes nothing."""
         self._stopped.set()
-        self._thread.join(_STOP_SECONDS)
 
     def look(self) -> set[tuple[str, str, str]]:
         """Look once; tell of what was there at the last look too, and return it: what, of which stack, and where."""
@@ -88,14 +87,13 @@ class Leftovers:
         return lasting
 
     def _run(self) -> None:
-        wait = _AGAIN_SECONDS
-        while not self._stopped.is_set():
+        for wait in itertools.chain(_FIRST_SECONDS, itertools.repeat(_EVERY_SECONDS)):
+            if self._stopped.wait(wait):
+                return
             try:
                 self.look()
             except ReviewAppError as error:
                 _log.warning("leftovers_not_seen", error=str(error))
-            self._stopped.wait(wait)
-            wait = _EVERY_SECONDS
 
     def _tell(self, what: str, stack: str, namespace: str) -> None:
         message = f"{what} is of stack {stack}, which no ReviewApp asks for: {_REMEDY}"
