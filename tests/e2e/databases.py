@@ -128,8 +128,8 @@ def _crane(*arguments: str) -> None:
 
 
 @contextmanager
-def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
-    """Run the stand-ins of the operators, with their CRDs and the catalogue of one version."""
+def operators(cluster: Cluster, installation: Installation) -> Generator[subprocess.Popen[bytes]]:
+    """Run the stand-ins of the operators, with their CRDs and the catalogue of one version; yield their process."""
     documents: list[Object] = list(yaml.safe_load_all((REPOSITORY / "dev/stand_ins/crds.yaml").read_text()))
     names = [document["metadata"]["name"] for document in documents]
     # A run that was killed can have left some on their way out.
@@ -149,7 +149,7 @@ def operators(cluster: Cluster, installation: Installation) -> Generator[None]:
     with (installation.folder / "stand-ins.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -8,6 +8,8 @@ The operators are stand-ins (dev/stand_ins); the servers, the copies and the app
 from __future__ import annotations
 
 import dataclasses
+import re
+import signal
 from base64 import b64decode
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
@@ -81,6 +83,7 @@ class Play:
     unreachable_replicas: int | None
     missing_says: str
     log: Path
+    held: str
     exposure: Exposure
     generated: dict[str, str]
 
@@ -118,7 +121,7 @@ def play(
         assert session_watcher.stop() == 0
     exposure = Exposure()
     with (
-        operators(cluster, installation),
+        operators(cluster, installation) as stand_ins,
         new_repository("databases") as repository,
         exposure.of_processes(),
     ):
@@ -163,8 +166,11 @@ def play(
         exposure.add_files(session_watcher.folder)
         said = [pull_request.condition("DatabaseReady") for pull_request in bad]
         replicas = bad[0].replicas()
+        stand_ins.send_signal(signal.SIGSTOP)
         for one in [*(one.pull_request for one in seen.values()), *bad]:
             one.close()
+        held = _held(seen["kubedb"].pull_request)
+        stand_ins.send_signal(signal.SIGCONT)
         for one in seen.values():
             one.pull_request.until_gone()
             one.left = one.pull_request.left()
@@ -177,11 +183,23 @@ def play(
             replicas,
             said[1]["message"],
             session_watcher.log,
+            held,
             exposure,
             generated,
         )
     if session_watcher.runs:
         assert session_watcher.stop() == 0
+
+
+def _held(pull_request: PullRequest) -> str:
+    """Return what is said of one whose operator does not answer."""
+    return until(
+        lambda: next(
+            iter(re.findall("until these are gone: .*", pull_request.condition("Ready").get("message", ""))), ""
+        ),
+        f"{pull_request.name} says what it waits for",
+        seconds=20,
+    )
 
 
 def _open_bad(repository: Repository, images: AppImages) -> list[PullRequest]:
@@ -230,6 +248,12 @@ def test_nothing_is_left(seen: Seen, play: Play) -> None:
     assert seen.claims
     assert seen.left == []
     assert play.claims_left == []
+
+
+def test_an_operator_that_does_not_answer_is_named(play: Play) -> None:
+    name = play.seen["kubedb"].pull_request.app
+    assert f"/{name}--db" in play.held
+    assert "its operator has yet to let go of it: kubedb.com" in play.held
 
 
 def test_a_source_that_is_not_there_is_said_and_the_app_does_not_start(play: Play) -> None:
