@@ -157,7 +157,8 @@ table() {
 dump() {
     source_environment
     rm -rf "$folder/dump"
-    set -- --format=directory --file="$folder/dump" --jobs="$jobs" --no-owner --no-privileges --no-password
+    # Read once and thrown away: what a higher level saves of it costs more time than that takes.
+    set -- --format=directory --file="$folder/dump" --jobs="$jobs" --compress=1 --no-owner --no-privileges --no-password
     set -- "$@" --schema="\"$COPY_SCHEMA\"" --strict-names --exclude-table='"public".spatial_ref_sys'
     while IFS= read -r name; do
         [ -z "$name" ] || set -- "$@" --table="$(table "$name")"
