@@ -54,6 +54,11 @@ COPIES = {
     "kubedb": copy_from(**COPY),
     "cloudnative-pg": {key: {"value": value} for key, value in SOURCE.items()} | {"host": {"value": "source"}} | COPY,
 }
+RESETS: dict[str, dict[str, Any]] = {
+    "postgres": {"spec": {"config": {"database": {"reset": "again"}}}},
+    "kubedb": {"metadata": {"annotations": {naming.RESET_DATABASE_ANNOTATION: "again"}}},
+    "cloudnative-pg": {"spec": {"config": {"database": {"reset": "again"}}}},
+}
 PLANTED = {"password of the source": SOURCE["password"], "value of the app": "a value that nobody may read: $(id) `id`"}
 MORE = {
     "migrate": {"command": ["sh", "/migrate.sh"]},
@@ -154,8 +159,7 @@ def play(
             one.pushed = until_rows(one.pull_request, "two")
         for backend, one in seen.items():
             one.claims = claims(cluster, one.pull_request.namespace)
-            database = {"database": asked(backend, reset="again")}
-            cluster.patch(REVIEW_APPS, None, one.pull_request.name, {"spec": {"config": database}})
+            cluster.patch(REVIEW_APPS, None, one.pull_request.name, RESETS[backend])
             one.pull_request.until_condition("Ready", "False")
         for one in seen.values():
             one.reset = until_rows(one.pull_request, "two")
