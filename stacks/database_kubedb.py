@@ -18,10 +18,15 @@ from stacks.manifest import Manifest, metadata, object_labels
 SCRIPT_KEY: Final = "db-copy.sh"
 _STEPS_KEY: Final = "steps"
 
-# The operator takes this in by `.`, and a failure must be its own.
+# The operator takes this in by `.`, and a failure must be its own. Its container is started again then, and must not
+# find a data folder in which half of the data is.
 _INIT_SCRIPT: Final = f"""export COPY_FOLDER=/tmp/database-copy
 export TARGET_USER="${{POSTGRES_USER:-postgres}}" TARGET_PASSWORD="${{POSTGRES_PASSWORD:-}}" TARGET_DATABASE=postgres
-sh /var/initdb/{_STEPS_KEY} all || exit 1
+sh /var/initdb/{_STEPS_KEY} all || {{
+    pg_ctl --pgdata="${{PGDATA:?}}" --mode=immediate --silent stop
+    rm -rf "${{PGDATA:?}}"/*
+    exit 1
+}}
 """
 
 

@@ -12,13 +12,13 @@ _USER = 999
 # As the images of operators do, from a script of their own: make the data folder, run what is to be run once, serve.
 _START = r"""
 set -eu
-if [ ! -e "$PGDATA" ]; then
-    rm -rf "$PGDATA.new"
+# In its place, and not made whole elsewhere: what a script that failed has left is there at the next start.
+if [ ! -e "$PGDATA/PG_VERSION" ]; then
     printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
-    initdb --pgdata="$PGDATA.new" --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
+    initdb --pgdata="$PGDATA" --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
         --pwfile=/tmp/password --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
-    echo 'host all all all scram-sha-256' >>"$PGDATA.new/pg_hba.conf"
-    pg_ctl --pgdata="$PGDATA.new" --wait --silent --log=/tmp/log \
+    echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+    pg_ctl --pgdata="$PGDATA" --wait --silent --log=/tmp/log \
         --options='-c listen_addresses= -c unix_socket_directories=/var/run/postgresql' start
     if [ "$OWNER" != postgres ]; then
         psql --username=postgres --quiet --set=ON_ERROR_STOP=1 --set=owner="$OWNER" --set=database="$DATABASE" \
@@ -31,8 +31,7 @@ END
     for file in /var/initdb/*.sh; do
         [ ! -e "$file" ] || . "$file"
     done
-    pg_ctl --pgdata="$PGDATA.new" --wait --silent --mode=fast stop
-    mv "$PGDATA.new" "$PGDATA"
+    pg_ctl --pgdata="$PGDATA" --wait --silent --mode=fast stop
 fi
 rm -f "$PGDATA/postmaster.pid"
 exec postgres -D "$PGDATA" -c 'listen_addresses=*' -c unix_socket_directories=/var/run/postgresql

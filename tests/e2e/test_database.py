@@ -85,8 +85,9 @@ class Play:
     claims_left: list[str]
     unreachable: PullRequest
     unreachable_says: str
-    unreachable_replicas: int | None
+    replicas_of_bad: list[int | None]
     missing_says: str
+    half_copied_says: str
     log: Path
     held: str
     exposure: Exposure
@@ -168,8 +169,10 @@ def play(
         for pull_request in [*(one.pull_request for one in seen.values()), *bad]:
             exposure.add_status(pull_request)
         exposure.add_files(session_watcher.folder)
+        for pull_request in (bad[0], bad[2]):
+            pull_request.until_condition("DatabaseReady", "False", "CopyFailed")
         said = [pull_request.condition("DatabaseReady") for pull_request in bad]
-        replicas = bad[0].replicas()
+        replicas = [pull_request.replicas() for pull_request in bad]
         stand_ins.send_signal(signal.SIGSTOP)
         for one in [*(one.pull_request for one in seen.values()), *bad]:
             one.close()
@@ -186,6 +189,7 @@ def play(
             said[0]["message"],
             replicas,
             said[1]["message"],
+            said[2]["message"],
             session_watcher.log,
             held,
             exposure,
@@ -207,16 +211,20 @@ def _held(pull_request: PullRequest) -> str:
 
 
 def _open_bad(repository: Repository, images: AppImages) -> list[PullRequest]:
-    """Open one with a source that is not there, and one with a Secret that is not."""
-    sources = (
-        {"database_url": {"value": "postgresql://user:p@ss:w/%@nowhere.invalid/shop"}},
-        {"database_url": {"secretRef": {"name": "nobody", "key": "url"}}},
+    """Open one with a source that is not there, one with a Secret that is not, and one that KubeDB can't copy."""
+    unreachable = {"database_url": {"value": "postgresql://user:p@ss:w/%@nowhere.invalid/shop"}}
+    kubedb = {"backend": "kubedb", "version": CATALOGUE}
+    asked = (
+        {"copyFrom": unreachable},
+        {"copyFrom": {"database_url": {"secretRef": {"name": "nobody", "key": "url"}}}},
+        # It has tables of the source by then.
+        kubedb | {"copyFrom": copy_from(anonymise="UPDATE nothing SET is_there = 1")},
     )
     found: list[PullRequest] = []
-    for source in sources:
+    for database in asked:
         pull_request = repository.pull_request()
         images.tag("one", pull_request.number)
-        pull_request.open(commit("one"), config({"ephemeral": True, "copyFrom": source}))
+        pull_request.open(commit("one"), config({"ephemeral": True} | database))
         found.append(pull_request)
     return found
 
@@ -264,7 +272,15 @@ def test_a_source_that_is_not_there_is_said_and_the_app_does_not_start(play: Pla
     assert "nowhere.invalid" in play.unreachable_says
     assert "p@ss" not in play.unreachable_says
     assert "correct copyFrom.host" in play.unreachable_says
-    assert play.unreachable_replicas == 0
+
+
+def test_no_app_starts_without_all_its_data(play: Play) -> None:
+    assert play.replicas_of_bad == [0, 0, 0]
+
+
+def test_kubedbs_script_that_failed_half_way_is_said(play: Play) -> None:
+    assert "the SQL of copyFrom.anonymise failed" in play.half_copied_says
+    assert "correct copyFrom.anonymise" in play.half_copied_says
 
 
 def test_a_secret_that_is_missing_is_named(play: Play) -> None:
