@@ -24,8 +24,17 @@ _SIZE = "160m"
 _ROWS = 400_000
 
 
+@pytest.fixture(scope="module")
+def source_place() -> Generator[Path]:
+    yield from _folder()
+
+
 @pytest.fixture
 def place() -> Generator[Path]:
+    yield from _folder()
+
+
+def _folder() -> Generator[Path]:
     # Not pytest's: users other than root can't come into those.
     folder = Path(tempfile.mkdtemp(prefix="full-"))
     folder.chmod(0o777)
@@ -44,9 +53,9 @@ def volume(place: Path) -> Generator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.fixture
-def source(place: Path) -> Generator[Server]:
-    server = Server(place / "source")
+@pytest.fixture(scope="module")
+def source(source_place: Path) -> Generator[Server]:
+    server = Server(source_place / "source")
     server.sql(
         f"""
         CREATE ROLE app LOGIN SUPERUSER PASSWORD 'secret';

@@ -65,9 +65,9 @@ class Database:
         return inputs.model_copy(update={"build": None})
 
 
-@pytest.fixture(params=["local", "passphrase"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return samples.settings(data_folder=tmp_path / "data", secrets_provider=request.param, passphrase=_STATE_PASSPHRASE)
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return samples.settings(data_folder=tmp_path / "data", passphrase=_STATE_PASSPHRASE)
 
 
 @pytest.fixture
