@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from stacks.inputs import StackInputs
+from tests import samples
+from tests.e2e.waiting import until
 from tests.unit.stacks.test_database import database, inputs_with
-from watcher.cluster import Cluster, Object, Resource
+from tests.whole_watcher import whole_watcher
+from watcher.cluster import DECLARED, REVIEW_APPS, Cluster, Object, Resource
+from watcher.conditions import find_condition
 from watcher.operator_objects import take_away
 
+POSTGRES = DECLARED["kubedb.com/v1", "Postgres"]
 NAMES = {"kubedb": ("kubedb.com/v1alpha2", "Postgres"), "cloudnative-pg": ("postgresql.cnpg.io/v1", "Cluster")}
 
 
@@ -69,3 +74,24 @@ def test_where_no_operator_is_nothing_is_looked_for() -> None:
     # With its namespace went all that it had.
     assert take_away(cluster, inputs_of(*("kubedb", "kubedb.com/v1")), []) == []
     assert cluster.deleted == 0
+
+
+def test_no_engine_waits_for_an_operator_that_does_not_answer() -> None:
+    spec = samples.review_app()["spec"]
+    place = spec["config"]["namespace"]
+    settings = samples.settings()
+    with whole_watcher(settings, [place, settings.build_namespace]) as watcher:
+        watcher.cluster.create(REVIEW_APPS, None, {"metadata": {"name": "shop"}, "spec": spec})
+        postgres = until(lambda: watcher.cluster.get(POSTGRES, place, "shop-42--db"), "there is a Postgres")
+        watcher.cluster.patch(POSTGRES, place, "shop-42--db", {"metadata": {"finalizers": ["kubedb.com"]}})
+        watcher.cluster.delete(REVIEW_APPS, None, "shop")
+
+        def said() -> bool:
+            ready = find_condition(watcher.cluster.get(REVIEW_APPS, None, "shop") or {}, "Ready") or {}
+            return f"{postgres['metadata']['name']} (its operator" in ready.get("message", "")
+
+        until(said, "it says what it waits for")
+        assert watcher.stacks.destroyed == set()
+        watcher.cluster.patch(POSTGRES, place, "shop-42--db", {"metadata": {"finalizers": []}})
+        until(lambda: watcher.cluster.get(REVIEW_APPS, None, "shop") is None, "it is gone")
+        assert watcher.stacks.destroyed == {"acme.shop.42"}
