@@ -112,8 +112,9 @@ class StackWork:
             if entry:
                 self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
             # The engine would wait for what is on its way out, a worker with it, for as long as somebody's finalizer
-            # holds it.
-            if entry and entry.phase == "destroying" and (left := self._sweep(action.stack, there)):
+            # holds it; an operator's does for as long as that does not run.
+            holds = entry and (entry.phase == "destroying" or _has_operator(entry.inputs))
+            if holds and (left := self._sweep(action.stack, there)):
                 return left
             # With a namespace went the rights in it, so that an engine would fail on what went with it too. What is
             # left in the others, the sweep finds.
@@ -174,6 +175,11 @@ class StackWork:
     def _is_dead(self, owner: LockOwner) -> bool:
         hosts = {entry.host for entry in self._journal.all()} - {socket.gethostname()}
         return lock_owners.is_dead(self._cluster, self._settings.namespace, hosts, self._term, owner)
+
+
+def _has_operator(inputs: StackInputs) -> bool:
+    """Whether an operator runs something of a stack."""
+    return inputs.database is not None and inputs.database.api_version != ""
 
 
 def figures(result: UpdateResult) -> dict[str, Any]:

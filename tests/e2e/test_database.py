@@ -265,7 +265,7 @@ def test_nothing_is_left(seen: Seen, play: Play) -> None:
 def test_an_operator_that_does_not_answer_is_named(play: Play) -> None:
     name = play.seen["kubedb"].pull_request.app
     assert f"/{name}--db" in play.held
-    assert "its operator has yet to let go of it: kubedb.com" in play.held
+    assert "held by finalizer kubedb.com" in play.held
 
 
 def test_a_source_that_is_not_there_is_said_and_the_app_does_not_start(play: Play) -> None:
