@@ -22,16 +22,16 @@ from pulumi.automation import CommandError, CommandResult, OnOutput, PulumiComma
 from semver import VersionInfo
 
 from provisioner.errors import EngineInterrupted, EngineMissing, EngineTimeout
-from provisioner.plugin import plugin_version
+from provisioner.plugin import Plugin, plugin_version
 from provisioner.processes import STARTER_VARIABLE
 
 PULUMI_VERSION = "3.274.1"
 PROVIDER_VERSION = version("pulumi-kubernetes")
 """The plugin's version must equal its Python package's."""
 
-PROVIDER = "pulumi-resource-kubernetes"
-PROVIDER_FOLDER = f"resource-kubernetes-v{PROVIDER_VERSION}"
-"""Name of the plugin's folder below `plugins` of a PULUMI_HOME."""
+KUBERNETES = Plugin("kubernetes", PROVIDER_VERSION)
+PROVIDER = KUBERNETES.program
+PROVIDER_FOLDER = KUBERNETES.folder
 
 # What a run may see of our own environment. Everything else stays here: the watcher's settings and credentials
 # are none of the engine's, nor of the helpers that a kubeconfig makes it start.
@@ -73,7 +73,7 @@ class CommandFailed(CommandError):
 
 
 class Engine(PulumiCommand):
-    """The pulumi CLI of the one version that this program is tested with, and its kubernetes provider plugin.
+    """The pulumi CLI of the one version that this program is tested with, and its provider plugin.
 
     One for the whole process. Any number of threads can call `run` at once; each run is the child of the thread
     that called it, and that thread waits for it.
@@ -81,16 +81,19 @@ class Engine(PulumiCommand):
     Args:
         pulumi: the CLI; by default what REVIEWAPP_PULUMI names, else `pulumi` on PATH.
         timeout_seconds: the time limit of each run.
+        plugin: the provider plugin that the runs need.
 
     Raises:
         EngineMissing: the CLI or the plugin is not there, or has another version.
     """
 
-    def __init__(self, pulumi: Path | None = None, *, timeout_seconds: float = 300.0) -> None:
+    def __init__(
+        self, pulumi: Path | None = None, *, timeout_seconds: float = 300.0, plugin: Plugin = KUBERNETES
+    ) -> None:
         # Not super().__init__(): it takes any newer version too, and fails with a traceback where there is none.
         self.command = str(_find_pulumi(pulumi))
         self.version = VersionInfo.parse(PULUMI_VERSION)
-        self.provider = _find_provider()
+        self.provider = _find_provider(plugin)
         self._timeout_seconds = timeout_seconds
         self._begin(lambda: True)
 
@@ -253,18 +256,19 @@ def _find_pulumi(path: Path | None) -> Path:
     return Path(found).resolve()
 
 
-def _find_provider() -> Path:
-    installed = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins" / PROVIDER_FOLDER / PROVIDER
-    found = installed if installed.is_file() else shutil.which(PROVIDER)
+def _find_provider(plugin: Plugin) -> Path:
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    installed = home / "plugins" / plugin.folder / plugin.program
+    found = installed if installed.is_file() else shutil.which(plugin.program)
     remedy = (
-        f"install version {PROVIDER_VERSION} with `pulumi plugin install resource kubernetes {PROVIDER_VERSION}`, "
+        f"install version {plugin.version} with `pulumi plugin install resource {plugin.name} {plugin.version}`, "
         "or put it on PATH"
     )
     if found is None:
-        raise EngineMissing(f"{PROVIDER} was not found on PATH, nor as {installed}: {remedy}")
+        raise EngineMissing(f"{plugin.program} was not found on PATH, nor as {installed}: {remedy}")
     actual = plugin_version(Path(found))
-    if actual != PROVIDER_VERSION:
-        raise EngineMissing(f"{found} is version {actual or 'unknown'}, and {PROVIDER_VERSION} is needed: {remedy}")
+    if actual != plugin.version:
+        raise EngineMissing(f"{found} is version {actual or 'unknown'}, and {plugin.version} is needed: {remedy}")
     return Path(found).resolve()
 
 

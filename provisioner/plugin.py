@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -13,6 +14,24 @@ from pulumi.runtime.proto.plugin_pb2 import PluginInfo
 _SECONDS = 15.0
 # https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 _GET_PLUGIN_INFO = "/pulumirpc.ResourceProvider/GetPluginInfo"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A provider plugin of one version: what is installed by `pulumi plugin install resource NAME VERSION`."""
+
+    name: str
+    version: str
+
+    @property
+    def program(self) -> str:
+        """Name of its program, on PATH or in its folder."""
+        return f"pulumi-resource-{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder below `plugins` of a PULUMI_HOME."""
+        return f"resource-{self.name}-v{self.version}"
 
 
 def plugin_version(plugin: Path) -> str | None:

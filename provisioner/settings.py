@@ -279,7 +279,7 @@ def as_they_stand(file: Path | None = None) -> list[Setting]:
     Raises:
         SettingsRefused: the file can't be read.
     """
-    given, environment = _file_values(file), EnvSettingsSource(Settings)()
+    given, environment = file_values(file), EnvSettingsSource(Settings)()
     fields = Settings.model_fields.items()
     values = {name: field.default for name, field in fields if not field.is_required()} | given | environment
     sources: dict[str, Source] = {name: "missing" if field.is_required() else "default" for name, field in fields}
@@ -297,20 +297,21 @@ _PUBLIC = frozenset(Settings.model_fields) - {*("backend_url", "ingress_annotati
 
 
 def _load(kind: type[_Kind], file: Path | None) -> _Kind:
-    given = _file_values(file)
+    given = file_values(file)
     others = Settings.model_fields.keys() - kind.model_fields.keys()
     # The environment wins over the file, and arguments would win over both.
     unset = given.keys() - EnvSettingsSource(kind)().keys() - others
     try:
         return kind(**{name: given[name] for name in given if name in unset})
     except ValidationError as error:
-        raise SettingsRefused([_with_remedy(refusal) for refusal in refusals(error, "", _PUBLIC)]) from None
+        raise SettingsRefused([with_remedy(refusal) for refusal in refusals(error, "", _PUBLIC)]) from None
 
 
-def _with_remedy(refusal: Refusal) -> Refusal:
+def with_remedy(refusal: Refusal, prefix: str = "REVIEWAPP_") -> Refusal:
+    """Return a refusal of a setting, with how to give it where it is missing."""
     if refusal.remedy != MISSING:
         return refusal
-    remedy = f"is missing: set REVIEWAPP_{refusal.field.upper()}, or add it to the settings file"
+    remedy = f"is missing: set {prefix}{refusal.field.upper()}, or add it to the settings file"
     return dataclasses.replace(refusal, remedy=remedy)
 
 
@@ -324,11 +325,16 @@ def _shown(name: str, value: object) -> str | int | None:
     return str(value) if name in _PUBLIC else "(not shown)"
 
 
-def _file_values(path: Path | None) -> dict[str, Any]:
-    file = str(path) if path else os.environ.get(_FILE_VARIABLE)
+def file_values(path: Path | None, variable: str = _FILE_VARIABLE) -> dict[str, Any]:
+    """Return what a settings file says: the one that is named, or that a variable of the environment names.
+
+    Raises:
+        SettingsRefused: it can't be read.
+    """
+    file = str(path) if path else os.environ.get(variable)
     if not file:
         return {}
-    named = "--settings" if path else _FILE_VARIABLE
+    named = "--settings" if path else variable
     try:
         values: object = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:

@@ -33,6 +33,7 @@ class Registration:
         inputs: its input properties, secrets in the clear.
         secrets: names of the properties that are marked secret as a whole.
         depends_on: names of the resources that it comes after.
+        protected: whether the engine refuses to delete it.
     """
 
     urn: str
@@ -41,19 +42,28 @@ class Registration:
     inputs: dict[str, Any]
     secrets: frozenset[str]
     depends_on: frozenset[str]
+    protected: bool = False
+
+
+Computed = Callable[[str, str, dict[str, Any]], dict[str, Any]]
+"""What a provider would answer beyond the inputs of a resource: by its type token, its name and those."""
 
 
 class _NoProvider(mocks.Mocks):
+    def __init__(self, computed: Computed) -> None:
+        self._computed = computed
+
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         return {}, None
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        return f"id-of-{args.name}", args.inputs
+        inputs: dict[str, Any] = args.inputs
+        return f"id-of-{args.name}", inputs | self._computed(args.typ, args.name, inputs)
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self) -> None:
-        super().__init__(_NoProvider())
+    def __init__(self, provider: _NoProvider) -> None:
+        super().__init__(provider)
         self.registrations: list[Registration] = []
         self.outputs: dict[str, Any] = {}
 
@@ -68,6 +78,7 @@ class _Monitor(mocks.MockMonitor):
                 inputs={key: _clear(value) for key, value in properties.items()},
                 secrets=frozenset(key for key, value in properties.items() if _is_secret(value)),
                 depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+                protected=request.protect,
             )
             self.registrations.append(registration)
         return response
@@ -85,16 +96,31 @@ def _clear(value: Any) -> Any:
     return value["value"] if _is_secret(value) else value
 
 
-def run(program: Callable[[], None], stack: str = "stack") -> tuple[dict[str, Registration], dict[str, Any]]:
+def _nothing(_kind: str, _name: str, _inputs: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def run(
+    program: Callable[[], None], stack: str = "stack", computed: Computed = _nothing
+) -> tuple[dict[str, Registration], dict[str, Any]]:
     """Run a program; return its registrations by name, in their order, and its outputs.
 
     It runs in a thread and a context of its own, so that nothing of the mocks outlives it.
     """
-    monitor = _Monitor()
+    registrations, outputs = run_all(program, stack, computed)
+    return {registration.name: registration for registration in registrations}, outputs
+
+
+def run_all(
+    program: Callable[[], None], stack: str = "stack", computed: Computed = _nothing
+) -> tuple[list[Registration], dict[str, Any]]:
+    """Do what `run` does, for a program that gives resources of different types the same name."""
+    provider = _NoProvider(computed)
+    monitor = _Monitor(provider)
     failures: list[BaseException] = []
 
     async def with_mocks() -> None:
-        mocks.set_mocks(_NoProvider(), stack=stack, monitor=monitor)
+        mocks.set_mocks(provider, stack=stack, monitor=monitor)
         # `set_mocks` makes a stack of its own, `run_in_stack` the one that the outputs belong to.
         set_root_resource(None)  # pyright: ignore[reportArgumentType]
         await run_in_stack(program)
@@ -111,4 +137,4 @@ def run(program: Callable[[], None], stack: str = "stack") -> tuple[dict[str, Re
     if failures:
         raise failures[0]
     assert not thread.is_alive()
-    return {registration.name: registration for registration in monitor.registrations}, monitor.outputs
+    return monitor.registrations, monitor.outputs

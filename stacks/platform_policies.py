@@ -1,0 +1,211 @@
+"""The policies of the platform, as JSON documents: who may do what with which of its parts.
+
+Pure: ARNs in, documents out. tests/unit/stacks/test_platform_policies.py evaluates each statement.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stacks.platform_inputs import PlatformInputs
+
+Policy = dict[str, Any]
+"""`{"Version": …, "Statement": [{"Sid": …, "Effect": …, …}]}`."""
+
+TAG = "reviewapp"
+"""Key of the tag that all that is made has; its value is the platform's name."""
+
+GITHUB = "token.actions.githubusercontent.com"
+"""The issuer of the tokens that GitHub's workflows have."""
+
+
+def _policy(*statements: dict[str, Any]) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def tls_only(bucket_arn: str) -> Policy:
+    """Return a bucket's policy: nobody, whoever they are, without TLS."""
+    return _policy(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def key_policy(platform: PlatformInputs) -> Policy:
+    """Return the key's policy: the account's IAM policies decide, and nobody of another account has any right.
+
+    Without it, no policy could give a role the key, and nobody could change or delete it.
+    """
+    return _policy(
+        {
+            "Sid": "IamDecides",
+            "Effect": "Allow",
+            "Principal": {"AWS": platform.global_arn("iam", "root")},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    )
+
+
+def upload(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
+    """Return what who uploads tarballs may: put them below the prefix, and neither read, list nor delete any."""
+    return _policy(
+        {
+            "Sid": "PutTarballs",
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket_arn}/{platform.tarball_prefix}/*",
+        },
+        # S3 decrypts the data key again to put the parts of a large upload together:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+        _by_s3(platform, bucket_arn, key_arn, ["kms:GenerateDataKey", "kms:Decrypt"]),
+    )
+
+
+def read(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
+    """Return what who fetches tarballs may: get those below the prefix whose keys they know."""
+    return _policy(
+        {
+            "Sid": "GetTarballs",
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"{bucket_arn}/{platform.tarball_prefix}/*",
+        },
+        _by_s3(platform, bucket_arn, key_arn, ["kms:Decrypt"]),
+    )
+
+
+def state(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
+    """Return what the watcher may: keep Pulumi's state in its bucket, and its secrets by the key."""
+    return _policy(
+        {"Sid": "ListState", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
+        {
+            "Sid": "KeepState",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            "Resource": f"{bucket_arn}/*",
+        },
+        _by_s3(platform, bucket_arn, key_arn, ["kms:GenerateDataKey", "kms:Decrypt"]),
+        {
+            "Sid": "KeepSecrets",
+            "Effect": "Allow",
+            "Action": ["kms:Encrypt", "kms:Decrypt"],
+            "Resource": key_arn,
+            # Not by way of a service, which would do it for any bucket that the key encrypts.
+            "Condition": {"Null": {"kms:ViaService": "true"}},
+        },
+    )
+
+
+def push(platform: PlatformInputs) -> Policy:
+    """Return what who builds may: push images to the platform's repositories, and pull what is there for the cache.
+
+    Which those are, their tag says: a list of them would soon be longer than a policy may be.
+    """
+    return _policy(
+        # AWS has no resource for it: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+        {"Sid": "LogIn", "Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+        {
+            "Sid": "PushAndPull",
+            "Effect": "Allow",
+            "Action": [
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:CompleteLayerUpload",
+                "ecr:GetDownloadUrlForLayer",
+                "ecr:InitiateLayerUpload",
+                "ecr:PutImage",
+                "ecr:UploadLayerPart",
+            ],
+            "Resource": platform.arn("ecr", "repository/*"),
+            "Condition": {"StringEquals": {f"aws:ResourceTag/{TAG}": platform.name}},
+        },
+    )
+
+
+def trust_pods(platform: PlatformInputs, namespace: str, service_account: str) -> Policy:
+    """Return who may take a role: the Pods of one service account of the cluster.
+
+    By IRSA where the platform names the cluster's issuer, else by EKS Pod Identity, whose sessions carry these tags:
+    https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
+    """
+    if platform.cluster_issuer:
+        subject = f"system:serviceaccount:{namespace}:{service_account}"
+        return _policy(_web_identity(platform, platform.cluster_issuer, {"StringEquals": subject}))
+    return _policy(
+        {
+            "Sid": "PodsOfTheServiceAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": "pods.eks.amazonaws.com"},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {
+                "StringEquals": {
+                    "aws:RequestTag/eks-cluster-arn": platform.arn("eks", f"cluster/{platform.cluster}"),
+                    "aws:RequestTag/kubernetes-namespace": namespace,
+                    "aws:RequestTag/kubernetes-service-account": service_account,
+                }
+            },
+        }
+    )
+
+
+def trust_github(platform: PlatformInputs) -> Policy:
+    """Return who may take the uploader's role: the workflows of the repositories that the platform names."""
+    subjects = [f"repo:{repository}:*" for repository in platform.uploaders]
+    return _policy(_web_identity(platform, GITHUB, {"StringLike": subjects}))
+
+
+def image_lifecycle(kept: int) -> Policy:
+    """Return an ECR repository's lifecycle policy, which is no policy of IAM's: what is old goes.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+    """
+    untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1}
+    every = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": kept}
+    return {
+        "rules": [
+            {"rulePriority": 1, "description": "no tag", "selection": untagged, "action": {"type": "expire"}},
+            {"rulePriority": 2, "description": "all but the newest", "selection": every, "action": {"type": "expire"}},
+        ]
+    }
+
+
+def as_json(policy: Policy) -> str:
+    """Return the document as AWS takes it."""
+    return json.dumps(policy, separators=(",", ":"))
+
+
+def _by_s3(platform: PlatformInputs, bucket_arn: str, key_arn: str, actions: list[str]) -> dict[str, Any]:
+    # The context is the bucket's ARN with a bucket key, and an object's without:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+    return {
+        "Sid": "EncryptByS3",
+        "Effect": "Allow",
+        "Action": actions,
+        "Resource": key_arn,
+        "Condition": {
+            "StringEquals": {"kms:ViaService": f"s3.{platform.region}.{platform.domain}"},
+            "StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket_arn, f"{bucket_arn}/*"]},
+        },
+    }
+
+
+def _web_identity(platform: PlatformInputs, issuer: str, subject: dict[str, str | list[str]]) -> dict[str, Any]:
+    (operator, allowed), *_ = subject.items()
+    conditions: dict[str, dict[str, str | list[str]]] = {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"}}
+    conditions.setdefault(operator, {})[f"{issuer}:sub"] = allowed
+    return {
+        "Sid": "SubjectsOfTheIssuer",
+        "Effect": "Allow",
+        "Principal": {"Federated": platform.global_arn("iam", f"oidc-provider/{issuer}")},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": conditions,
+    }
