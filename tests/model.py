@@ -176,9 +176,20 @@ class Histories(RuleBasedStateMachine):
                 self.cluster.patch(JOBS, job["metadata"]["namespace"], job["metadata"]["name"], {"status": status})
                 return
 
-    @rule(outcome=st.sampled_from([*_FAILURES, "crash"]), after=st.integers(0, 8))
-    def the_next_engine(self, outcome: str, after: int) -> None:
-        self.engine.next.append((outcome, after))
+    @rule(
+        outcomes=st.lists(st.tuples(st.sampled_from([*_FAILURES, "crash"]), st.integers(0, 8)), min_size=1, max_size=3)
+    )
+    def the_next_engines(self, outcomes: list[tuple[str, int]]) -> None:
+        self.engine.next += outcomes
+
+    @rule(name=st.sampled_from(_NAMES), outcome=st.sampled_from([*_FAILURES, "crash"]), after=st.integers(0, 3))
+    def open_cut_off_and_close(self, name: str, outcome: str, after: int) -> None:
+        self.open_or_push(name)
+        self.engine.next = [(outcome, after), ("fails", 0)]
+        self.news_comes_in()
+        self.a_worker_works(2, informed=True)
+        self.close(name)
+        self.a_worker_works(2, informed=True)
 
     @rule()
     def restart(self) -> None:
