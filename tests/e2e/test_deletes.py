@@ -21,22 +21,24 @@ def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
     pull_request.until_condition("Built", "False", "BuildFailed")
     holding = {"metadata": {"finalizers": ["example.com/hold"]}}
     cluster.patch(SERVICES, pull_request.namespace, pull_request.app, holding)
-    pull_request.close()
+    try:
+        pull_request.close()
 
-    def waits() -> bool:
-        return "held by finalizer example.com/hold" in pull_request.condition("Ready").get("message", "")
+        def waits() -> bool:
+            return "held by finalizer example.com/hold" in pull_request.condition("Ready").get("message", "")
 
-    until(waits, "it says who holds the Service", 40, pull_request.status)
+        until(waits, "it says who holds the Service", 40, pull_request.status)
 
-    annotations = {naming.ORPHAN_ANNOTATION: "true"}
-    cluster.patch(REVIEW_APPS, None, pull_request.name, {"metadata": {"annotations": annotations}})
-    pull_request.until_gone(20)
-    until(lambda: pull_request.left() == [], "its build is gone", 20, pull_request.left)
-    found = cluster.get(SERVICES, pull_request.namespace, pull_request.app)
-    assert found
-    assert found["metadata"]["labels"][naming.ORPHANED_LABEL] == pull_request.stack
-    assert ("Normal", "Orphaned") in pull_request.events()
-    cluster.patch(SERVICES, pull_request.namespace, pull_request.app, {"metadata": {"finalizers": None}})
+        annotations = {naming.ORPHAN_ANNOTATION: "true"}
+        cluster.patch(REVIEW_APPS, None, pull_request.name, {"metadata": {"annotations": annotations}})
+        pull_request.until_gone(20)
+        until(lambda: pull_request.left() == [], "its build is gone", 20, pull_request.left)
+        found = cluster.get(SERVICES, pull_request.namespace, pull_request.app)
+        assert found
+        assert found["metadata"]["labels"][naming.ORPHANED_LABEL] == pull_request.stack
+        assert ("Normal", "Orphaned") in pull_request.events()
+    finally:
+        cluster.patch(SERVICES, pull_request.namespace, pull_request.app, {"metadata": {"finalizers": None}})
 
 
 @side_by_side
