@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
+
+# https://docs.python.org/3/library/zlib.html#zlib.decompress
+_GZIP = 31
 
 
 def forms(secret: str) -> set[bytes]:
@@ -27,7 +30,8 @@ def forms(secret: str) -> set[bytes]:
 
 def planted_in(content: bytes, secrets: Mapping[str, str]) -> list[str]:
     """Return the names of the secrets that a content holds."""
-    unpacked = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    # As much of it as there is, where somebody is still writing it.
+    unpacked = zlib.decompressobj(_GZIP).decompress(content) if content.startswith(b"\x1f\x8b") else content
     return [name for name, secret in secrets.items() if any(form in unpacked for form in forms(secret))]
 
 

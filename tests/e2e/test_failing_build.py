@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.side_by_side import side_by_side
+from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -30,7 +31,8 @@ def test_it_says_why_takes_nothing_away_and_a_new_commit_heals_it(
     assert pull_request.status()["appStatus"] == "error"
     assert pull_request.condition("Available")["reason"] == "NotBuilt"
     assert pull_request.replicas() == 0
-    assert pull_request.events() == [("Normal", "Accepted"), ("Normal", "Building"), ("Warning", "BuildFailed")]
+    steps = [("Normal", "Accepted"), ("Normal", "Building"), ("Warning", "BuildFailed")]
+    until(lambda: pull_request.events() == steps, "each step is an Event")
 
     pull_request.push(commits["first"])
     pull_request.until_ready(commits["first"])

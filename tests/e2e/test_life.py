@@ -142,6 +142,7 @@ def test_its_status_says_it_all(life: Life) -> None:
         "buildCommit": commit,
         "url": f"http://{app}.review.example.com",
         "stack": life.pull_request.stack,
+        "namespace": life.pull_request.namespace,
         "observedGeneration": 1,
     }
 

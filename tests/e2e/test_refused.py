@@ -76,7 +76,7 @@ def test_a_hostile_or_malformed_spec(
     assert "hidden" not in refused["message"]
     assert pull_request.status()["appStatus"] == "error"
     assert pull_request.condition("Ready")["reason"] == "InvalidSpec"
-    assert pull_request.events() == [("Warning", "InvalidSpec")]
+    until(lambda: pull_request.events() == [("Warning", "InvalidSpec")], "one Event says so", 10)
     assert pull_request.left() == []
     pull_request.close()
     pull_request.until_gone(10)
