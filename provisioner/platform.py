@@ -30,6 +30,7 @@ _PACKAGE: Final = "pulumi-aws"
 # A new key or role takes seconds; AWS can take minutes to delete a bucket's configuration.
 _TIMEOUT_SECONDS: Final = 1800.0
 _LAST_EVENT_SECONDS: Final = 5.0
+_NOTHING: Final = {automation.OpType.SAME, automation.OpType.READ}
 
 OnStep = Callable[[str, str, str], None]
 """Told of each resource that does not stay as it is: the operation, the type and the name."""
@@ -116,9 +117,9 @@ class Platform:
 
         def on_event(event: automation.EngineEvent) -> None:
             events.add(event)
-            started = event.resource_pre_event
-            if started and str(started.metadata.op) not in {"same", "read"}:
-                on_step(str(started.metadata.op), started.metadata.type, started.metadata.urn.rpartition("::")[2])
+            step = event.resource_pre_event.metadata if event.resource_pre_event else None
+            if step and step.op not in _NOTHING:
+                on_step(step.op.value, step.type, step.urn.rpartition("::")[2])
 
         try:
             with self._stack() as stack:
@@ -169,7 +170,8 @@ class Platform:
             | home
             | {
                 "PULUMI_BACKEND_URL": url,
-                "PULUMI_CONFIG_PASSPHRASE": self._settings.passphrase.get_secret_value(),
+                # Pulumi wants one; there is no secret in this stack: credentials come from the environment each time.
+                "PULUMI_CONFIG_PASSPHRASE": "",
                 # The folder is new each time: the salt is in the state too.
                 "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

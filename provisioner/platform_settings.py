@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from provisioner.errors import SettingsRefused
@@ -19,7 +19,7 @@ from stacks.platform_inputs import PlatformInputs
 
 _PREFIX: Final = "REVIEWAPP_PLATFORM_"
 # Where the values may be credentials, or hold one.
-_HIDDEN: Final = frozenset({"backend_url", "passphrase"})
+_HIDDEN: Final = frozenset({"backend_url"})
 
 
 class PlatformSettings(BaseSettings, PlatformInputs):  # pyright: ignore[reportIncompatibleVariableOverride] - both are models.
@@ -35,13 +35,10 @@ class PlatformSettings(BaseSettings, PlatformInputs):  # pyright: ignore[reportI
     )
 
     backend_url: Annotated[
-        str, matching(r"(file|s3|postgres|gs|azblob)://.*", "must be a Pulumi backend, as in file:///srv/platform")
+        str, matching(r"(file|s3|postgres)://.*", "must be a Pulumi backend, as in file:///srv/platform")
     ] = Field(
         repr=False,
         description="Where Pulumi keeps the platform's own state: a folder, or a bucket that is there already.",
-    )
-    passphrase: SecretStr = Field(
-        min_length=16, description="Pulumi wants one for its state, which has no secret in it."
     )
 
     @property

@@ -138,7 +138,6 @@ class PlatformInputs(BaseModel):
         """Return the ARN of something that the account has in the region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
-    def global_arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something that has no region: of IAM with the account, of S3 without."""
-        account = "" if service == "s3" else self.account
-        return f"arn:{self.partition}:{service}::{account}:{resource}"
+    def iam_arn(self, resource: str) -> str:
+        """Return the ARN of something of the account's IAM, which has no region."""
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"

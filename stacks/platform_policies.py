@@ -48,7 +48,7 @@ def key_policy(platform: PlatformInputs) -> Policy:
         {
             "Sid": "IamDecides",
             "Effect": "Allow",
-            "Principal": {"AWS": platform.global_arn("iam", "root")},
+            "Principal": {"AWS": platform.iam_arn("root")},
             "Action": "kms:*",
             "Resource": "*",
         }
@@ -205,7 +205,7 @@ def _web_identity(platform: PlatformInputs, issuer: str, subject: dict[str, str 
     return {
         "Sid": "SubjectsOfTheIssuer",
         "Effect": "Allow",
-        "Principal": {"Federated": platform.global_arn("iam", f"oidc-provider/{issuer}")},
+        "Principal": {"Federated": platform.iam_arn(f"oidc-provider/{issuer}")},
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": conditions,
     }

@@ -198,11 +198,15 @@ def test_a_destroy_leaves_the_key_and_the_whole_of_the_states_bucket() -> None:
     assert protected == {("aws", "aws"), ("Key", "key"), ("Alias", "key"), *state}
 
 
-def test_another_account_is_refused_and_everything_is_tagged() -> None:
+def test_another_account_is_refused_and_everything_is_tagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "a credential")
     provider = declared(WHOLE)[0]["aws", "aws"].inputs
     assert json.loads(provider["allowedAccountIds"]) == [ACCOUNT]
     assert json.loads(provider["defaultTags"]) == {"tags": {"reviewapp": "apps"}}
     assert provider["region"] == "eu-central-1"
+    # The state has it as it is.
+    assert "a credential" not in str(provider)
 
 
 def test_the_repositories_are_where_images_are_pushed() -> None:
