@@ -21,8 +21,8 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
     pg_ctl --pgdata="$PGDATA" --wait --silent --log=/tmp/log \
         --options='-c listen_addresses= -c unix_socket_directories=/var/run/postgresql' start
     if [ "$OWNER" != postgres ]; then
-        psql --username=postgres --quiet --set=ON_ERROR_STOP=1 --set=owner="$OWNER" --set=database="$DATABASE" \
-            --set=password="$POSTGRES_PASSWORD" <<'END'
+        psql --username=postgres --quiet --set=ON_ERROR_STOP=1 --set=owner="$OWNER" --set=database="$DATABASE" <<'END'
+\getenv password POSTGRES_PASSWORD
 CREATE ROLE :"owner" LOGIN PASSWORD :'password';
 CREATE DATABASE :"database" OWNER :"owner";
 END

@@ -42,8 +42,10 @@ set -eu
 initdb --pgdata=/data/db --username=postgres --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --no-sync
 echo 'host all all all scram-sha-256' >>/data/db/pg_hba.conf
 pg_ctl --pgdata=/data/db --wait --silent --options='-c listen_addresses= -c unix_socket_directories=/tmp' start
-psql --host=/tmp --username=postgres --set=ON_ERROR_STOP=1 --set=user="$SOURCE_USER" \
-    --set=password="$SOURCE_PASSWORD" --set=database="$SOURCE_DATABASE" <<'END'
+psql --host=/tmp --username=postgres --set=ON_ERROR_STOP=1 <<'END'
+\getenv user SOURCE_USER
+\getenv password SOURCE_PASSWORD
+\getenv database SOURCE_DATABASE
 CREATE ROLE :"user" LOGIN SUPERUSER PASSWORD :'password';
 CREATE DATABASE :"database" OWNER :"user";
 END
