@@ -8,7 +8,6 @@ The operators are stand-ins (dev/stand_ins); the servers, the copies and the app
 from __future__ import annotations
 
 import dataclasses
-import re
 import signal
 from base64 import b64decode
 from collections.abc import Callable, Generator
@@ -200,14 +199,13 @@ def play(
 
 
 def _held(pull_request: PullRequest) -> str:
-    """Return what is said of one whose operator does not answer."""
-    return until(
-        lambda: next(
-            iter(re.findall("until these are gone: .*", pull_request.condition("Ready").get("message", ""))), ""
-        ),
-        f"{pull_request.name} says what it waits for",
-        seconds=20,
-    )
+    """Return what is said of one whose operator does not answer, once all else of it is gone."""
+
+    def said() -> str | None:
+        message: str = pull_request.condition("Ready").get("message", "")
+        return message if "held by finalizer" in message else None
+
+    return until(said, f"{pull_request.name} says who holds it", seconds=40)
 
 
 def _open_bad(repository: Repository, images: AppImages) -> list[PullRequest]:
