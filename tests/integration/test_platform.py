@@ -6,13 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.core import set_initial_no_auth_action_count
+from moto.server import ThreadedMotoServer
 
 from provisioner.platform import Platform, aws_plugin
 from provisioner.platform_settings import PlatformSettings
+from stacks import platform_policies as policies
+from stacks.platform_inputs import PlatformInputs
 from tests.integration import aws_provider
 
 pytestmark = pytest.mark.engine
+
+PLATFORM = PlatformInputs(account="123456789012", region="us-east-1")
 
 KEPT = {
     ("Key", "key"),
@@ -42,6 +49,25 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def made(account: Path) -> dict[tuple[str, str], dict[str, Any]]:
     found = [json.loads(file.read_text()) for file in account.iterdir()]
     return {(item["kind"], item["name"]): item["inputs"] for item in found}
+
+
+def credentials(address: str, bucket: str, name: str, policy: policies.Policy) -> dict[str, str]:
+    """Make a bucket, and a role that has this policy and no other; return the variables of the role's credentials."""
+
+    def client(service: str) -> Any:
+        return boto3.client(service, endpoint_url=address, region_name="us-east-1")  # pyright: ignore
+
+    client("s3").create_bucket(Bucket=bucket)
+    iam = client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policies.key_policy(PLATFORM)))
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    arn = f"arn:aws:iam::{PLATFORM.account}:role/{name}"
+    given = client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+    }
 
 
 def test_its_life(tmp_path: Path, account: Path) -> None:
@@ -87,3 +113,37 @@ def test_its_life(tmp_path: Path, account: Path) -> None:
     platform.destroy(on_step)
     assert made(account).keys() == KEPT
     assert platform.up(on_step).changes == {"create": 12, "same": 11}
+
+
+def test_pulumi_keeps_its_state_with_the_watchers_rights(
+    tmp_path: Path, account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack is the platform's, for want of a smaller one; the rights are the watcher's, by moto's IAM."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "admin")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        watcher = credentials(
+            address, "state", "watcher", policies.state(PLATFORM, "arn:aws:s3:::state", "arn:aws:kms:::key")
+        )
+        for name, value in watcher.items():
+            monkeypatch.setenv(name, value)
+        url = f"s3://state?endpoint={address}&s3ForcePathStyle=true&region=us-east-1"
+        platform = Platform(PlatformSettings(account=PLATFORM.account, region=PLATFORM.region, backend_url=url))
+
+        def on_step(*_: str) -> None:
+            pass
+
+        @set_initial_no_auth_action_count(0)
+        def act() -> None:
+            platform.up(on_step)
+            platform.destroy(on_step)
+
+        act()
+    finally:
+        server.stop()
+    assert made(account).keys() == KEPT

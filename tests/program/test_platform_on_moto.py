@@ -7,9 +7,12 @@ denies always, so that buckets have theirs here only where it is read back.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import boto3
@@ -18,6 +21,10 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
+from bot.errors import UploadFailed
+from bot.upload import to_bucket
+from builder.errors import FetchRefusedError
+from builder.fetch import Source, fetch
 from stacks import platform_policies as policies
 from stacks.platform_inputs import PlatformInputs
 from tests.program.test_platform_program import Registered, declared
@@ -130,6 +137,39 @@ def refused(action: Callable[[], Any]) -> bool:
             raise
         return True
     return False
+
+
+def test_the_bot_uploads_and_the_build_fetches_each_by_its_own_role(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def become(name: str, policy: Callable[[PlatformInputs, str, str], policies.Policy]) -> None:
+        given = role(name, policy(PLATFORM, f"arn:aws:s3:::{made.tarballs}", made.key))
+        for variable, value in given.items():
+            monkeypatch.setenv(variable.upper(), value)
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    # More than one part of a multipart upload holds.
+    content = os.urandom(9 << 20)
+    tarball, fetched = tmp_path / "source.tar.gz", io.BytesIO()
+    tarball.write_bytes(content)
+
+    def upload(key: str) -> str:
+        return to_bucket(tarball, made.tarballs, key, None, lambda _: None)
+
+    def download() -> int:
+        return fetch(Source(f"s3://{made.tarballs}/{TARBALL}", 16 << 20, 30.0), fetched)
+
+    become("uploader", policies.upload)
+    assert not refused(lambda: upload(TARBALL))
+    with pytest.raises(UploadFailed, match="AccessDenied"):
+        refused(lambda: upload("other/a"))
+    with pytest.raises(FetchRefusedError, match="403"):
+        refused(download)
+    become("reader", policies.read)
+    assert not refused(download)
+    assert fetched.getvalue() == content
+    with pytest.raises(UploadFailed, match="AccessDenied"):
+        refused(lambda: upload(TARBALL))
 
 
 def test_an_uploader_puts_tarballs_and_nothing_else(made: Made) -> None:
