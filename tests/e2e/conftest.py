@@ -43,6 +43,11 @@ SETTINGS = {
 _numbers = itertools.count(1001)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those that run side by side last: by then other processes' tests leave them the machine."""
+    items.sort(key=lambda item: side_by_side.is_marked(getattr(item, "function", None)))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return Cluster.from_environment()

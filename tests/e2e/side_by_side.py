@@ -34,10 +34,15 @@ def side_by_side(test: Test) -> Test:
     return report
 
 
+def is_marked(function: Any) -> bool:
+    """Whether it runs side by side with others."""
+    return function in _tests
+
+
 def run(functions: Iterable[Test], new_repository: Callable[[str], Any], folder: Path, **fixtures: Any) -> Outcomes:
     """Run those of the functions that are marked, to the last; return what came of each."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        marked = [function for function in functions if function in _tests]
+        marked = [function for function in functions if is_marked(function)]
         return {
             function: threads.submit(_run, _tests[function], new_repository, folder / str(number), fixtures)
             for number, function in enumerate(marked)

@@ -69,7 +69,9 @@ class Installation:
     def note(self, inputs: StackInputs, phase: Phase = "applied", name: str = _NAME) -> Entry:
         """Write into the journal what a watcher would."""
         entry = Entry(name, phase, inputs, (self.namespace, self.system), "watcher-0")
-        Journal(self.cluster, self.system).write(entry)
+        journal = Journal(self.cluster, self.system)
+        journal.load()
+        journal.write(entry)
         return entry
 
     def deployed(self, review_app: Object) -> Entry:

@@ -18,8 +18,8 @@ import pytest
 from dev.target import BASE_IMAGE
 from stacks.build import BUILD_CONTAINER, PUSH_CONTAINER
 from stacks.inputs import Build
-from tests.e2e.workshop import SIGNATURE, Workshop, make_secret
-from tests.e2e.workshop import workshop as open_workshop
+from tests.builds.workshop import SIGNATURE, Workshop, make_secret
+from tests.builds.workshop import workshop as open_workshop
 from watcher.cluster import NODES, SERVICES, entries, section
 from watcher.image_rule import denied
 

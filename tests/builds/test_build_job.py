@@ -14,8 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from stacks.build import BUILD_CONTAINER, PUSH_CONTAINER, UNPACK_CONTAINER, UNPACK_FINAL_EXIT_CODES
 from stacks.crane import PUSH_CACHE_CONTAINER
-from tests.e2e.workshop import SIGNATURE, Workshop, is_building, make_secret, wait_for
-from tests.e2e.workshop import workshop as open_workshop
+from tests.builds.workshop import SIGNATURE, Workshop, is_building, make_secret, wait_for
+from tests.builds.workshop import workshop as open_workshop
 from watcher.cluster import JOBS, PODS, Object, section
 
 pytestmark = pytest.mark.cluster
