@@ -36,7 +36,9 @@ class EngineCounts:
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
-            counts = Counter(stack for process in Path("/proc").iterdir() if (stack := self._stack(process)))
+            stacks = {process.name: stack for process in Path("/proc").iterdir() if (stack := self._stack(process))}
+            # For a moment before it becomes another program, a child of an engine looks like that engine.
+            counts = Counter(stack for pid, stack in stacks.items() if _parent(pid) not in stacks)
             self.most_on_one_stack = max([self.most_on_one_stack, *counts.values()])
             self.looks += 1
 
@@ -52,3 +54,9 @@ class EngineCounts:
             if self._work in folder.parents and {b"up", b"destroy"} & set(words):
                 return folder.name
         return None
+
+
+def _parent(pid: str) -> str:
+    with suppress(OSError):
+        return (Path("/proc") / pid / "stat").read_text().rpartition(")")[2].split()[1]
+    return ""

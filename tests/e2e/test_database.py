@@ -216,7 +216,7 @@ def _open_bad(repository: Repository, images: AppImages) -> list[PullRequest]:
         {"copyFrom": unreachable},
         {"copyFrom": {"database_url": {"secretRef": {"name": "nobody", "key": "url"}}}},
         # It has tables of the source by then.
-        kubedb | {"copyFrom": copy_from(anonymise="UPDATE nothing SET is_there = 1")},
+        kubedb | {"copyFrom": copy_from(anonymise="UPDATE nothing SET is_there = 1"), "extensions": ["citext"]},
     )
     found: list[PullRequest] = []
     for database in asked:
