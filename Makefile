@@ -18,12 +18,12 @@ check: venv ## Lint, formatting, types, layers, generated files.
 	@.venv/bin/ruff format --check
 	@.venv/bin/pyright
 	@.venv/bin/lint-imports
-	@.venv/bin/reviewapp policy --settings deploy/settings.yaml | diff deploy/policy.yaml - || { echo 'error: deploy/policy.yaml is not current: run `make crd`' >&2; exit 1; }
-	@.venv/bin/reviewapp crd | diff deploy/crd.yaml - || { echo 'error: deploy/crd.yaml is not current: run `make crd`' >&2; exit 1; }
+	@.venv/bin/reviewapp policy --settings deploy/base/settings.yaml | diff deploy/base/policy.yaml - || { echo 'error: deploy/base/policy.yaml is not current: run `make crd`' >&2; exit 1; }
+	@.venv/bin/reviewapp crd | diff deploy/base/crd.yaml - || { echo 'error: deploy/base/crd.yaml is not current: run `make crd`' >&2; exit 1; }
 
-crd: venv ## Write deploy/crd.yaml and deploy/policy.yaml anew from the models.
-	@.venv/bin/reviewapp crd > deploy/crd.yaml.new && mv deploy/crd.yaml.new deploy/crd.yaml
-	@.venv/bin/reviewapp policy --settings deploy/settings.yaml > deploy/policy.yaml.new && mv deploy/policy.yaml.new deploy/policy.yaml
+crd: venv ## Write deploy/base/crd.yaml and deploy/base/policy.yaml anew from the models.
+	@.venv/bin/reviewapp crd > deploy/base/crd.yaml.new && mv deploy/base/crd.yaml.new deploy/base/crd.yaml
+	@.venv/bin/reviewapp policy --settings deploy/base/settings.yaml > deploy/base/policy.yaml.new && mv deploy/base/policy.yaml.new deploy/base/policy.yaml
 
 benchmark: ## Measure the watcher against kubectl apply.
 	@dev/bootstrap.sh benchmark

@@ -27,6 +27,7 @@ from dev.paths import REPOSITORY, STATE
 from stacks import naming
 from watcher.cluster import NAMESPACES, Cluster
 
+DEPLOY = REPOSITORY / "deploy"
 _SERVICE_ACCOUNT = "reviewapp"
 _NAMESPACE = "reviewapp-system"
 _TOKEN_SECONDS = 24 * 3600
@@ -56,15 +57,13 @@ class Installation:
         self._wait_for_others()
         with Step("install the CRD, namespaces and RBAC"):
             for name in ("crd", "namespaces", "rbac", "admission"):
-                _kubectl(
-                    "apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "deploy" / f"{name}.yaml")
-                )
+                _kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / "base" / f"{name}.yaml"))
             self._take_back_other_rights()
             _kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/reviewapps.reviewtron.k8s.revelry.co")
 
     def _take_back_other_rights(self) -> None:
         """Delete what another version of `deploy/` gave everywhere: it would hide that this one lacks a right."""
-        documents: list[Any] = list(yaml.safe_load_all((REPOSITORY / "deploy" / "rbac.yaml").read_text()))
+        documents: list[Any] = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
         ours = {document["metadata"]["name"] for document in documents}
         listed = _kubectl("get", "clusterrolebinding", "-l", "app.kubernetes.io/part-of=reviewapp", "-o", "name")
         for name in (line.partition("/")[2] for line in listed.split()):
@@ -91,7 +90,7 @@ class Installation:
 
     def certificate(self, namespace: str, name: str) -> None:
         """Let the watcher read this Secret as the wildcard certificate."""
-        manifests = (REPOSITORY / "deploy" / "certificate.yaml").read_text()
+        manifests = (DEPLOY / "components/certificate/certificate.yaml").read_text()
         file = self.folder / "certificate.yaml"
         manifests = manifests.replace("namespace: certificates", f"namespace: {namespace}")
         file.write_text(manifests.replace("[wildcard-tls]", f"[{name}]"))

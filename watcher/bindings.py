@@ -1,8 +1,8 @@
 """The watcher's rights in namespaces of apps: bound while an app of ours is there, and taken back after the last.
 
 The RoleBinding gives the ClusterRole `reviewapp-apps` to the watcher's own service account. The API server lets it
-bind nothing else, and only in namespaces that their owners have opened (deploy/admission.yaml). Where owners bind the
-role themselves and the watcher may not, theirs is used and left as it is.
+bind nothing else, and only in namespaces that their owners have opened (deploy/base/admission.yaml). Where owners
+bind the role themselves and the watcher may not, theirs is used and left as it is.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Bindings:
             f"kubectl -n {namespace} create rolebinding {rights.APPS_ROLE} --clusterrole={rights.APPS_ROLE} "
             f"--serviceaccount={self._namespace}:{rights.SERVICE_ACCOUNT}"
         )
-        remedy = f"see that `deploy/rbac.yaml` and `deploy/admission.yaml` are applied, or bind the role: `{command}`"
+        remedy = f"see that rbac.yaml and admission.yaml of deploy/base are applied, or run `{command}`"
         return ApplyRefused(f"the watcher's RoleBinding in namespace {namespace}", "NotPermitted", detail, remedy)
 
 

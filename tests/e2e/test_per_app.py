@@ -37,7 +37,7 @@ WATCHER = "system:serviceaccount:reviewapp-system:reviewapp"
 @pytest.fixture
 def per_app(watcher: RunningWatcher) -> Generator[RunningWatcher]:
     """The watcher, with a namespace for each app, and the rights that this takes."""
-    file = str(DEPLOY / "per-app.yaml")
+    file = str(DEPLOY / "components/per-app/per-app.yaml")
     subprocess.run(["kubectl", "apply", "--server-side", "-f", file], check=True, timeout=60)
     watcher.stop()
     watcher.start(namespace_mode="per-app", image_registries=os.environ["REVIEWAPP_REGISTRY"].partition("/")[0])

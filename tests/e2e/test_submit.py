@@ -71,8 +71,8 @@ def bucket(cluster: Cluster, watcher: RunningWatcher, endpoint: str) -> Generato
 
 @pytest.fixture(scope="module")
 def kubeconfig(installation: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kubeconfig with the token of the service account that `deploy/bot.yaml` makes."""
-    _kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "deploy" / "bot.yaml"))
+    """A kubeconfig with the token of the service account that `deploy/base/bot.yaml` makes."""
+    _kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "deploy/base/bot.yaml"))
     document: dict[str, Any] = yaml.safe_load(_kubectl("config", "view", "--raw", "--minify", "--flatten"))
     document["users"][0]["user"] = {"token": _kubectl("create", "token", "reviewapp-bot", f"-n={SYSTEM}").strip()}
     path = tmp_path_factory.mktemp("bot") / "kubeconfig"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
+import os
 import subprocess
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,22 @@ def dry_run(*arguments: str, document: Manifest | None = None) -> tuple[bool, st
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:  # pyright: ignore[reportUnusedFunction]
     for name in ("crd.yaml", "namespaces.yaml"):
-        done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / name))
+        done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / "base" / name))
         assert done, said
-    done, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DEPLOY / "crd.yaml"))
+    done, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DEPLOY / "base/crd.yaml"))
     assert done, said
+
+
+def overlay(folder: Path, *, components: Sequence[Path] = (), **fields: Any) -> Path:
+    """Write an overlay of the base, as a platform owner has one; return its folder."""
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(DEPLOY / "base", folder.resolve())],
+        "components": [os.path.relpath(component, folder.resolve()) for component in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization | fields))
+    return folder
 
 
 @pytest.fixture
@@ -66,44 +78,86 @@ def namespace() -> Generator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
-class TestDeploy:
-    def test_kustomize_puts_it_together(self) -> None:
-        done, said = kubectl("kustomize", str(DEPLOY))
-        assert done, said
-        kinds = [document["kind"] for document in yaml.safe_load_all(said)]
-        assert {"CustomResourceDefinition", "Deployment", "ClusterRole", "ConfigMap"} <= set(kinds)
+def rendered(folder: Path) -> list[Manifest]:
+    """Return what kustomize makes of a folder."""
+    done, said = kubectl("kustomize", str(folder))
+    assert done, said
+    return list(yaml.safe_load_all(said))
 
-    @pytest.mark.parametrize(
-        "name",
-        [
-            *("crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "policy.yaml", "deployment.yaml"),
-            "per-app.yaml",
-        ],
-    )
-    def test_each_manifest_is_taken(self, name: str) -> None:
-        done, said = dry_run("-f", str(DEPLOY / name))
+
+def one(documents: list[Manifest], kind: str) -> Manifest:
+    (found,) = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+class TestDeploy:
+    @pytest.mark.parametrize("name", [".", "overlays/aws", "overlays/demo", "overlays/postgres-state"])
+    def test_each_installation_is_taken_without_a_warning(self, name: str) -> None:
+        assert {document["kind"] for document in rendered(DEPLOY / name)} >= {"CustomResourceDefinition", "Deployment"}
+        done, said = dry_run("-k", str(DEPLOY / name))
         assert done, said
         assert "Warning" not in said
 
-    def test_the_whole_is_taken(self) -> None:
-        done, said = dry_run("-k", str(DEPLOY))
+    @pytest.mark.parametrize("name", ["build-network", "certificate", "per-app"])
+    def test_each_component_is_taken_with_the_base(self, name: str, tmp_path: Path) -> None:
+        folder = overlay(tmp_path, components=[DEPLOY / "components" / name])
+        assert len(rendered(folder)) > len(rendered(DEPLOY))
+        # The namespace `certificates` is whoever's who has one.
+        done, said = dry_run("-k", str(folder))
+        assert done or (name == "certificate" and 'namespaces "certificates" not found' in said), said
+
+    def test_monitoring_is_taken_where_its_operator_is_not(self, tmp_path: Path) -> None:
+        documents = rendered(overlay(tmp_path, components=[DEPLOY / "components" / "monitoring"]))
+        # What an operator serves is held against what it publishes: tests/unit/deploy/published.
+        added = {"ServiceMonitor", "Service"}
+        assert {document["kind"] for document in documents} - {
+            document["kind"] for document in rendered(DEPLOY)
+        } == added
+        done, said = dry_run("-f", "-", document=one(documents, "Service"))
         assert done, said
 
-    def test_two_watchers_are_taken_and_share_no_volume(self, tmp_path: Path) -> None:
-        shutil.copytree(DEPLOY, tmp_path / "deploy")
-        file = tmp_path / "deploy" / "kustomization.yaml"
-        file.write_text(file.read_text().replace("# components:", "components:"))
-        done, said = kubectl("kustomize", str(tmp_path / "deploy"))
-        assert done, said
-        documents = {document["kind"]: document for document in yaml.safe_load_all(said)}
-        assert "PersistentVolumeClaim" not in documents
-        spec = documents["Deployment"]["spec"]
+    def test_two_watchers_share_no_volume(self) -> None:
+        documents = rendered(DEPLOY / "overlays/postgres-state")
+        assert "PersistentVolumeClaim" not in {document["kind"] for document in documents}
+        spec = one(documents, "Deployment")["spec"]
         assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
         pod = spec["template"]["spec"]
         assert {"name": "data", "emptyDir": {"sizeLimit": "5Gi"}} in pod["volumes"]
         names = {variable["name"] for variable in pod["containers"][0]["env"]}
-        assert names == {"REVIEWAPP_SETTINGS", "REVIEWAPP_PASSPHRASE"}
-        done, said = dry_run("-k", str(tmp_path / "deploy"))
+        assert names == {"REVIEWAPP_SETTINGS", "REVIEWAPP_PASSPHRASE", "REVIEWAPP_BACKEND_URL"}
+
+    def test_an_overlay_of_ones_own_has_settings_images_and_a_policy_of_its_own(self, tmp_path: Path) -> None:
+        (tmp_path / "settings.yaml").write_text("app_domain: example.org\nregistry: registry.example.org\n")
+        policy = (DEPLOY / "base/policy.yaml").read_text().replace("pull requests from forks", "OTHERS")
+        (tmp_path / "policy.yaml").write_text(policy)
+        folder = overlay(
+            tmp_path,
+            images=[{"name": "ghcr.io/reviewapp/watcher", "newName": "registry.example.org/watcher", "newTag": "1"}],
+            configMapGenerator=[
+                {
+                    "name": "reviewapp-settings",
+                    "namespace": "reviewapp-system",
+                    "behavior": "replace",
+                    "files": ["settings.yaml"],
+                }
+            ],
+            patches=[{"path": "policy.yaml"}],
+        )
+        documents = rendered(folder)
+        (container,) = one(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == "registry.example.org/watcher:1"
+        assert "example.org" in one(documents, "ConfigMap")["data"]["settings.yaml"]
+        mine, theirs = [
+            [
+                validation["message"]
+                for document in of
+                if document["metadata"]["name"] == "reviewapp-specs" and "validations" in document["spec"]
+                for validation in document["spec"]["validations"]
+            ]
+            for of in (documents, rendered(DEPLOY))
+        ]
+        assert mine == [message.replace("pull requests from forks", "OTHERS") for message in theirs] != theirs
+        done, said = dry_run("-k", str(folder))
         assert done, said
 
     def test_the_schema_is_structural(self) -> None:
@@ -117,12 +171,13 @@ class TestDeploy:
     def test_the_watchers_pod_keeps_to_the_restricted_standard(self, privileged: bool) -> None:
         (deployment,) = [
             document
-            for document in yaml.safe_load_all((DEPLOY / "deployment.yaml").read_text())
+            for document in yaml.safe_load_all((DEPLOY / "base/deployment.yaml").read_text())
             if document["kind"] == "Deployment"
         ]
         spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
-        # The service account need not be there yet.
+        # The service account and the class need not be there yet.
         spec["serviceAccountName"] = "default"
+        del spec["priorityClassName"]
         spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = privileged
         metadata = {"name": "standard", "namespace": "reviewapp-system"}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

@@ -83,7 +83,7 @@ def create(document: Manifest) -> tuple[bool, str]:
 @pytest.fixture(scope="module")
 def _policy() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
     """The policy, for objects of these tests only: others work on the same cluster."""
-    done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / "crd.yaml"))
+    done, said = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEPLOY / "base/crd.yaml"))
     assert done, said
     name = f"policy-test-{uuid.uuid4().hex[:6]}"
     policy, binding = admission_policy(_SETTINGS)

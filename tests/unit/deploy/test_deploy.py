@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -17,12 +18,15 @@ from stacks.registration import KINDS
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
+BASE = DEPLOY / "base"
+
+FOLDERS = sorted(file.parent for file in DEPLOY.rglob("kustomization.yaml") if file.parent != DEPLOY)
 
 Manifest = dict[str, Any]
 
 
 def manifests(name: str) -> list[Manifest]:
-    return [document for document in yaml.safe_load_all((DEPLOY / name).read_text()) if document]
+    return [document for document in yaml.safe_load_all((BASE / name).read_text()) if document]
 
 
 def one(name: str, kind: str) -> Manifest:
@@ -32,6 +36,10 @@ def one(name: str, kind: str) -> Manifest:
 
 def pod() -> dict[str, Any]:
     return one("deployment.yaml", "Deployment")["spec"]["template"]["spec"]
+
+
+def pod_labels() -> dict[str, str]:
+    return one("deployment.yaml", "Deployment")["spec"]["template"]["metadata"]["labels"]
 
 
 def container() -> dict[str, Any]:
@@ -53,21 +61,25 @@ def verbs(role: str, group: str, resource: str) -> set[str]:
     }
 
 
-def test_kustomize_takes_every_file() -> None:
-    kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
-    (settings,) = kustomization["configMapGenerator"]
-    # The certificate's right is for whoever has one, and names its namespace; the network of builds names ranges.
-    # An app's own namespace is for who wants that; two watchers take a state that both reach.
-    for_some = ("certificate.yaml", "build-network.yaml", "per-app.yaml", "replicated")
-    listed = [*kustomization["resources"], *settings["files"], "kustomization.yaml", *for_some]
-    assert sorted(listed) == sorted(path.name for path in DEPLOY.iterdir())
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_kustomize_takes_every_file(folder: Path) -> None:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    listed = [*kustomization.get("resources", []), *(patch.get("path") for patch in kustomization.get("patches", []))]
+    for generator in kustomization.get("configMapGenerator", []):
+        listed += generator["files"]
+    files = {path.name for path in folder.iterdir() if path.is_file()}
+    assert {name for name in listed if name and name.endswith(".yaml")} == files - {"kustomization.yaml"}
+
+
+def test_by_default_it_is_the_base() -> None:
+    assert yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"] == ["base"]
 
 
 def test_everything_is_where_the_default_settings_say() -> None:
     namespaces = [manifest["metadata"]["name"] for manifest in manifests("namespaces.yaml")]
     fields = Settings.model_fields
     assert namespaces == [fields["namespace"].default, fields["build_namespace"].default]
-    for name in ("rbac.yaml", "deployment.yaml"):
+    for name in ("rbac.yaml", "deployment.yaml", "volume.yaml", "network.yaml", "disruption.yaml"):
         for manifest in manifests(name):
             if not manifest["kind"].startswith("Cluster"):
                 assert manifest["metadata"]["namespace"] in {*namespaces, "default"}
@@ -76,14 +88,36 @@ def test_everything_is_where_the_default_settings_say() -> None:
 def test_the_policy_is_that_of_the_example_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
         monkeypatch.delenv(name)
-    wanted = admission_policy(load_stack_settings(DEPLOY / "settings.yaml"))
+    wanted = admission_policy(load_stack_settings(BASE / "settings.yaml"))
     assert manifests("policy.yaml") == wanted
 
 
 def test_the_example_settings_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REVIEWAPP_SETTINGS", str(DEPLOY / "settings.yaml"))
     monkeypatch.setenv("REVIEWAPP_PASSPHRASE", "a passphrase of a test")
-    assert load().app_domain == "review.example.com"
+    for file in DEPLOY.rglob("settings.yaml"):
+        assert load(file).app_domain == "review.example.com"
+
+
+def test_what_selects_the_watcher_selects_its_pods() -> None:
+    network, budget = one("network.yaml", "NetworkPolicy"), one("disruption.yaml", "PodDisruptionBudget")
+    for selector in (network["spec"]["podSelector"], budget["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= pod_labels().items()
+    (port,) = network["spec"]["ingress"][0]["ports"]
+    assert port["port"] in {port["name"] for port in container()["ports"]}
+    assert pod()["priorityClassName"] == one("priority.yaml", "PriorityClass")["metadata"]["name"]
+
+
+def test_the_published_schema_takes_the_service_monitor() -> None:
+    service, monitor = yaml.safe_load_all((DEPLOY / "components/monitoring/monitoring.yaml").read_text())
+    schema = yaml.safe_load((Path(__file__).parent / "published/monitoring.coreos.com_v1.yaml").read_text())
+    jsonschema.validate(monitor["spec"], schema)
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert service["spec"]["selector"].items() <= pod_labels().items()
+
+
+def test_a_single_watcher_can_be_drained() -> None:
+    assert one("disruption.yaml", "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 class TestRights:
@@ -148,7 +182,7 @@ class TestDeployment:
         assert environment["REVIEWAPP_SETTINGS"] == f"{mounts['settings']}/settings.yaml"
         assert environment["PULUMI_BACKEND_URL"] == f"file://{data_folder}/state"
         assert {volume["name"] for volume in pod()["volumes"]} == mounts.keys()
-        claim = one("deployment.yaml", "PersistentVolumeClaim")
+        claim = one("volume.yaml", "PersistentVolumeClaim")
         (data,) = [volume for volume in pod()["volumes"] if volume["name"] == "data"]
         assert data["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 

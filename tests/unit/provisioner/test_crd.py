@@ -11,7 +11,7 @@ from provisioner.commands import app
 from provisioner.crd import custom_resource_definition
 from tests import samples
 
-CRD = Path(__file__).parents[3] / "deploy" / "crd.yaml"
+CRD = Path(__file__).parents[3] / "deploy/base/crd.yaml"
 
 Schema = dict[str, Any]
 

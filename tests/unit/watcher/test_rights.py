@@ -16,7 +16,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 
 def given(*more: str) -> set[Right]:
     """Every right that `deploy/` gives to the watcher, with the role that it binds itself as in `apps`."""
-    files = [DEPLOY / f"{name}.yaml" for name in ("rbac", "certificate", *more)]
+    files = [DEPLOY / name for name in ("base/rbac.yaml", "components/certificate/certificate.yaml", *more)]
     documents: list[Any] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     documents.append({"kind": "RoleBinding", "metadata": {"namespace": "apps"}} | role_binding("reviewapp-system"))
     rules = {(d["kind"], d["metadata"]["name"]): d["rules"] for d in documents if "rules" in d}
@@ -41,7 +41,7 @@ def given(*more: str) -> set[Right]:
 def test_they_are_those_of_deploy() -> None:
     places = ("reviewapp-system", "reviewapp-builds", ["apps"], "certificates/wildcard-tls")
     assert set(needed(*places)) == given()
-    assert set(needed(*places, own_namespaces=True)) == given("per-app")
+    assert set(needed(*places, own_namespaces=True)) == given("components/per-app/per-app.yaml")
 
 
 def test_a_right_is_asked_for_as_the_api_server_will_be() -> None:
