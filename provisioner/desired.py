@@ -73,9 +73,10 @@ def stack_inputs(
         tls=None if settings.route == "gateway" else tls,
         annotations=settings.ingress_annotations,
     )
-    if not built and previous and previous.workload.replicas:
+    if previous and previous.workload.replicas and (not built or _runs_adopted(previous, build)):
         # What runs belongs to the config it was built with: another port or variable would break the old version.
         running = previous.workload.model_copy(update={"paused": paused})
+        reached = None if running.adopted else reached
         database = settle(previous.database) if previous.database and known.ready else previous.database
         changed = {"build": build, "route": route, "workload": running, "database": database, "network": reached}
         return previous.model_copy(update=changed)
@@ -85,7 +86,16 @@ def stack_inputs(
         name=name,
         namespace=namespace,
         labels=naming.labels(spec.repo, spec.pr, stack),
-        workload=_workload(spec, image, build.image, cache, boxed, replicas=1 if built else 0, paused=paused),
+        workload=_workload(
+            spec,
+            image,
+            build.image,
+            cache,
+            boxed,
+            replicas=1 if built else 0,
+            paused=paused,
+            port_name=previous.workload.port_name if previous else "http",
+        ),
         route=route,
         build=build,
         database=wanted_database(asked, name, settings, previous.database if previous else None, known)
@@ -94,6 +104,12 @@ def stack_inputs(
         network=reached,
         own_namespace=own,
     )
+
+
+def _runs_adopted(previous: StackInputs, build: Build) -> bool:
+    """Whether another operator made what runs of this very build: it goes on as it is, until there is another."""
+    running = previous.workload
+    return running.adopted is not None and (running.commit, running.built_as) == (build.commit, build.image)
 
 
 def stack_tags(spec: Spec, inputs: StackInputs) -> dict[str, str]:
@@ -124,7 +140,15 @@ def _check_namespace(config: Config, settings: StackSettings) -> None:
 
 
 def _workload(
-    spec: Spec, image: str | None, tag: str, cache: str, boxed: Confinement, *, replicas: int, paused: bool
+    spec: Spec,
+    image: str | None,
+    tag: str,
+    cache: str,
+    boxed: Confinement,
+    *,
+    replicas: int,
+    paused: bool,
+    port_name: str,
 ) -> Workload:
     config = spec.config
     migrate = config.migrate
@@ -143,6 +167,7 @@ def _workload(
         secret_names=config.env.secrets,
         config_map_names=config.env.config_maps,
         confinement=boxed,
+        port_name=port_name,
     )
 
 

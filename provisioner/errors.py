@@ -85,7 +85,7 @@ class ForeignObject(ReviewAppError):
         self.target = target
         super().__init__(
             f"{target} exists and is not this review app's ({detail}); it was left as it is: "
-            "delete or rename it, or choose another namespace"
+            "delete or rename it, or choose another namespace; if the older operator made it, see `reviewapp adopt`"
         )
 
 

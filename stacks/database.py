@@ -1,13 +1,14 @@
 """The app's own database, whatever runs it: its objects, and what an app is told of it. Pure.
 
 A module for each backend says what that one declares. The Secret with user and password is the stack's own with
-every backend: its password is of letters and digits, so that `url` is right without any encoding.
+every backend.
 """
 
 from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 from stacks import database_cnpg, database_kubedb, database_postgres
 from stacks.database_copy import copy_job, copy_secret
@@ -60,7 +61,8 @@ def _auth_secret(inputs: StackInputs, database: Database) -> Manifest:
     values = {
         user_key: name,
         password_key: password,
-        "url": f"postgresql://{name}:{password}@{host(database)}:{PORT}/{own_name(database)}",
+        # One that another operator has drawn may hold anything.
+        "url": f"postgresql://{name}:{quote(password, safe='')}@{host(database)}:{PORT}/{own_name(database)}",
     }
     return {
         "apiVersion": "v1",

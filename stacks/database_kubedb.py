@@ -13,7 +13,7 @@ from typing import Final
 from stacks.database_copy import ANONYMISE, DUMP, RESTORE, SCRIPT, copy_environment, copy_secret
 from stacks.database_names import COMPONENT, auth_secret_name, copy_secret_name
 from stacks.inputs import Database, StackInputs
-from stacks.manifest import Manifest, metadata, object_labels
+from stacks.manifest import Manifest, metadata
 
 SCRIPT_KEY: Final = "db-copy.sh"
 _STEPS_KEY: Final = "steps"
@@ -40,6 +40,15 @@ def manifests(inputs: StackInputs, database: Database) -> list[Manifest]:
 
 
 def _postgres(inputs: StackInputs, database: Database) -> Manifest:
+    return {
+        "apiVersion": database.api_version,
+        "kind": "Postgres",
+        "metadata": metadata(inputs, database.name, COMPONENT),
+        "spec": database.adopted.spec if database.adopted else _spec(database),
+    }
+
+
+def _spec(database: Database) -> Manifest:
     is_first, is_current = (database.api_version == f"kubedb.com/{version}" for version in ("v1alpha1", "v1"))
     storage: Manifest = {
         "accessModes": ["ReadWriteOnce"],
@@ -65,12 +74,6 @@ def _postgres(inputs: StackInputs, database: Database) -> Manifest:
         spec["init"] = {"scriptSource" if is_first else "script": secret}
         environment = copy_environment(database, database.copy_from, DUMP, RESTORE, ANONYMISE)
         pod = {"containers": [{"name": "postgres", "env": environment}]} if is_current else {"env": environment}
-    labels = object_labels(inputs, COMPONENT)
     if pod:
         spec["podTemplate"] = {"spec": pod}
-    return {
-        "apiVersion": database.api_version,
-        "kind": "Postgres",
-        "metadata": metadata(inputs, database.name, COMPONENT) | {"labels": labels},
-        "spec": spec,
-    }
+    return spec

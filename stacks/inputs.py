@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
@@ -140,6 +140,28 @@ class Network(_Part):
     )
 
 
+class AdoptedSecret(_Part):
+    """A Secret that another operator made, as it is."""
+
+    name: str
+    type: str
+    data: dict[str, str] = Field(repr=False, description="Values in Base64 by their keys.")
+
+
+class AdoptedWorkload(_Part):
+    """What runs of an app that another operator made, until a commit of ours takes its place."""
+
+    template: dict[str, Any] = Field(repr=False, description="Of the Pods, with the labels of the stack.")
+    secrets: tuple[AdoptedSecret, ...] = Field(default=(), description="What that operator made for it.")
+
+
+class AdoptedDatabase(_Part):
+    """A database that another operator asked for, as long as it lives."""
+
+    spec: dict[str, Any] = Field(repr=False, description="Of its object.")
+    secrets: tuple[AdoptedSecret, ...] = Field(default=(), description="What that operator made for it.")
+
+
 class Workload(_Part):
     """The Deployment and its Service."""
 
@@ -158,6 +180,8 @@ class Workload(_Part):
     secret_names: tuple[str, ...]
     config_map_names: tuple[str, ...]
     confinement: Confinement | None = Field(default=None, description="None: as it was before there was any.")
+    port_name: str = Field(default="http", description="Of the Service's port; while it changes, nothing answers.")
+    adopted: AdoptedWorkload | None = Field(default=None, description="None: what runs, or is to run, is ours.")
 
     @property
     def built_as(self) -> str:
@@ -219,6 +243,7 @@ class Database(_Part):
     token: str = Field(default="", description="The reset of the config that it was made by.")
     attempt: str = Field(default="", description="The same of the annotation, as letters; part of names.")
     settled: bool = Field(default=False, description="Whether it has been ready, all data copied; then the app runs.")
+    adopted: AdoptedDatabase | None = Field(default=None, description="None: we asked for it.")
 
 
 class OwnNamespace(_Part):

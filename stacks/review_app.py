@@ -16,7 +16,7 @@ from stacks.registration import register
 
 def manifests(inputs: StackInputs) -> list[Manifest]:
     """Return every object that the stack declares, in the order in which they are registered."""
-    objects = [secrets.environment_secret(inputs)]
+    objects = [secrets.environment_secret(inputs), *secrets.adopted_secrets(inputs)]
     if inputs.route.tls:
         objects.append(secrets.tls_secret(inputs, inputs.route.tls))
     if inputs.network:

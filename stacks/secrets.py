@@ -32,6 +32,24 @@ def environment_secret(inputs: StackInputs) -> Manifest:
     return secret | {"data": data} if data else secret
 
 
+def adopted_secrets(inputs: StackInputs) -> list[Manifest]:
+    """Return the Secrets that another operator made, of what goes on as that one made it."""
+    workload, database = inputs.workload, inputs.database
+    parts = [(workload.adopted, "environment"), (database and database.adopted, "database")]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": secret.type,
+            "metadata": metadata(inputs, secret.name, component),
+            "data": secret.data,
+        }
+        for part, component in parts
+        if part
+        for secret in part.secrets
+    ]
+
+
 def tls_secret(inputs: StackInputs, tls: TLS) -> Manifest:
     """Return the app's copy of the wildcard TLS secret."""
     return {

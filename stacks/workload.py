@@ -39,6 +39,37 @@ def deployment(inputs: StackInputs) -> Manifest:
     """
     workload = inputs.workload
     commit = {naming.COMMIT_ANNOTATION: workload.commit}
+    tag = {IMAGE_ANNOTATION: workload.tag} if workload.tag else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(inputs, inputs.name, COMPONENT, commit | tag),
+        "spec": {
+            "replicas": 0 if workload.paused or not database.is_ready(inputs) else workload.replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector(inputs)},
+            "template": workload.adopted.template if workload.adopted else _template(inputs),
+        },
+    }
+
+
+def service(inputs: StackInputs) -> Manifest:
+    """Return the Service: port 80 to the app's port."""
+    name = {"name": inputs.workload.port_name} if inputs.workload.port_name else {}
+    port = {**name, "port": 80, "targetPort": inputs.workload.port, "protocol": "TCP"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(inputs, inputs.name, COMPONENT),
+        "spec": {
+            "selector": selector(inputs),
+            "ports": [port],
+        },
+    }
+
+
+def _template(inputs: StackInputs) -> Manifest:
+    workload = inputs.workload
     container = {
         **_container(inputs, CONTAINER),
         "ports": [{"name": "http", "containerPort": workload.port}],
@@ -58,38 +89,9 @@ def deployment(inputs: StackInputs) -> Manifest:
         pod["initContainers"] = [{**_container(inputs, MIGRATE_CONTAINER), **migrate}]
     if workload.pull_secret_name:
         pod["imagePullSecrets"] = [{"name": workload.pull_secret_name}]
-    tag = {IMAGE_ANNOTATION: workload.tag} if workload.tag else {}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata(inputs, inputs.name, COMPONENT, commit | tag),
-        "spec": {
-            "replicas": 0 if workload.paused or not database.is_ready(inputs) else workload.replicas,
-            "revisionHistoryLimit": 1,
-            "selector": {"matchLabels": selector(inputs)},
-            "template": {
-                "metadata": {
-                    "labels": object_labels(inputs, COMPONENT),
-                    # Pods read environment Secrets only when they start: a changed value must change the template.
-                    "annotations": {**commit, ENVIRONMENT_ANNOTATION: _environment_digest(inputs)},
-                },
-                "spec": pod,
-            },
-        },
-    }
-
-
-def service(inputs: StackInputs) -> Manifest:
-    """Return the Service: port 80 to the app's port."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(inputs, inputs.name, COMPONENT),
-        "spec": {
-            "selector": selector(inputs),
-            "ports": [{"name": "http", "port": 80, "targetPort": inputs.workload.port, "protocol": "TCP"}],
-        },
-    }
+    # Pods read environment Secrets only when they start: a changed value must change the template.
+    annotations = {naming.COMMIT_ANNOTATION: workload.commit, ENVIRONMENT_ANNOTATION: _environment_digest(inputs)}
+    return {"metadata": {"labels": object_labels(inputs, COMPONENT), "annotations": annotations}, "spec": pod}
 
 
 def _container(inputs: StackInputs, name: str) -> Manifest:

@@ -16,6 +16,7 @@ from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
 from provisioner.settings import load
 from watcher import health
+from watcher.adopt_command import adopt
 from watcher.bot_commands import close, comment, submit
 from watcher.change_commands import delete, pause, rebuild, resume
 from watcher.cluster import Cluster
@@ -75,7 +76,7 @@ for _name, _command in _DAILY.items():
     app.command(_name, rich_help_panel="Review apps")(_command)
 for _command in (submit, close, comment):
     app.command(rich_help_panel="For bots and CI jobs")(_command)
-for _command in (preview, workspace, doctor):
+for _command in (preview, workspace, doctor, adopt):
     app.command()(_command)
 app.add_typer(state, name="state")
 

@@ -239,19 +239,25 @@ class Cluster:
 
     def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Delete an object and, in the background, what it owns. An object that is gone is no error."""
-        self._delete(resource, namespace, name, {})
+        self._delete(resource, namespace, name)
 
     def delete_seen(self, resource: Resource, item: Object) -> None:
         """Delete this very object as `delete` does, and no other that has come in its place."""
-        metadata = item["metadata"]
-        self._delete(resource, metadata.get("namespace"), metadata["name"], {"uid": metadata["uid"]})
+        self._delete(resource, item["metadata"].get("namespace"), item["metadata"]["name"], item["metadata"]["uid"])
 
-    def _delete(self, resource: Resource, namespace: str | None, name: str, preconditions: Object) -> None:
-        options = {"propagationPolicy": "Background", "preconditions": preconditions}
+    def delete_alone(self, resource: Resource, item: Object) -> None:
+        """Delete this very object, and leave what it owns."""
+        metadata = item["metadata"]
+        self._delete(resource, metadata.get("namespace"), metadata["name"], metadata["uid"], "Orphan")
+
+    def _delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str = "", policy: str = "Background"
+    ) -> None:
+        options = {"propagationPolicy": policy, "preconditions": {"uid": uid} if uid else {}}
         try:
             self._connection.json("DELETE", resource.path(namespace, name), body=options)
         except ApiRefused as error:
-            if error.status != 404 and not (preconditions and error.status == 409):
+            if error.status != 404 and not (uid and error.status == 409):
                 raise
 
     def watch(

@@ -26,7 +26,7 @@ from watcher import decide as decisions
 from watcher.app_namespaces import AppNamespaces, namespaces_of
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
-from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object
+from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Abandon, Apply, Claim, Destroy, Failure, Refuse, View, Wait
 from watcher.deletion import Deletion
 from watcher.drift_watch import DriftWatch
@@ -178,6 +178,8 @@ class Controller:
             return None
         if self._deletion.has_released(review_app):
             return None
+        if naming.ADOPTED_ANNOTATION in section(review_app, "metadata", "annotations") and not self._journal.get(name):
+            self._journal.learn(name)
         view = self._view(review_app)
         action = decisions.decide(view, self._settings, time.time())
         error = view.failure.error if view.failure else None

@@ -114,6 +114,21 @@ class Journal:
             self._holders.setdefault(entry.inputs.stack, entry.review_app)
             self._host_holders.setdefault(entry.inputs.name, entry.review_app)
 
+    def learn(self, review_app: str) -> None:
+        """Read the entry of a ReviewApp that none is known of: somebody else has written it.
+
+        Raises:
+            ApiRefused, ClusterUnreachable: it could not be read.
+        """
+        found, _ = self._cluster.list(SECRETS, self._namespace, name=_secret_name(review_app))
+        for secret in found:
+            with suppress(ValueError):
+                entry = _entry(secret)
+                with self._lock:
+                    self._take(entry.inputs.stack, entry.inputs.name, review_app)
+                    self._versions[secret["metadata"]["name"]] = secret["metadata"]["resourceVersion"]
+                    self._entries[review_app] = entry
+
     def get(self, review_app: str) -> Entry | None:
         """Return the entry of a ReviewApp."""
         with self._lock:
