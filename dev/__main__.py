@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from dev import cluster, debian
+from dev import cluster, container_file, debian
 from dev.cluster.processes import ClusterError
 from dev.console import fail, say
 from dev.images.publish import publish
-from dev.target import NO_CLUSTER, foreign, prepare
+from dev.target import NO_CLUSTER, foreign, prepare, registry
 from dev.toolchain.build import build, is_built, programs_folder
-from dev.toolchain.components import CLUSTER, ENGINE
+from dev.toolchain.components import CLUSTER, ENGINE, TESTING
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the programs it is made of.")
 
@@ -52,6 +52,9 @@ def test(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments o
     command = [sys.executable, "-m", "pytest", *(arguments or _ALL_TESTS)]
     reason = None if foreign() else cluster.why_not()
     if reason is None:
+        # Where the cluster is, nothing could be fetched to build them.
+        folders = [str(build(component)) for component in TESTING]
+        os.environ["PATH"] = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
         prepare().run(*command)
     os.execvpe(command[0], command, os.environ | {NO_CLUSTER: reason})
 
@@ -86,6 +89,27 @@ def images() -> None:
     access = cluster.up()
     for reference in publish(access.registry, access.inside).values():
         say(reference)
+
+
+@app.command()
+def image(
+    target: Annotated[
+        Literal["watcher", "unpack", "ci"], typer.Argument(help="Which of the images that the Dockerfile has.")
+    ] = "watcher",
+    publish: Annotated[bool, typer.Option("--publish", help="Push it to the cluster's registry too.")] = False,
+) -> None:
+    """Build an image by the Dockerfile, with Docker, Podman or Buildah, and say what takes its room.
+
+    The last line is what it is called: with --publish, in the registry of KUBECONFIG's cluster, or of the local one.
+    """
+    if publish:
+        say(container_file.publish(target, *registry()))
+        return
+    with_, name = container_file.build(target), container_file.name(target)
+    for part, size in container_file.sizes(with_, name).items():
+        if size:
+            say(f"{size / 1e6:>7.0f} MB  {part}")
+    say(name)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import shutil
 from typing import NoReturn
 
 from dev import cluster, debian
+from dev.cluster.layout import PROXIES
 from dev.cluster.seccomp import BUILDAH_PROFILE, PROFILE
 from dev.console import fail
 from dev.images.publish import publish
@@ -24,6 +26,9 @@ BASE_IMAGE = "REVIEWAPP_DEV_BASE_IMAGE"
 
 NO_CLUSTER = "REVIEWAPP_DEV_NO_CLUSTER"
 """Variable that says why there is no cluster for the tests."""
+
+OUTSIDE = "REVIEWAPP_DEV_OUTSIDE"
+"""Variable with the prefix of a command that has to reach package registries, quoted for a shell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +45,18 @@ class Target:
     inside: tuple[str, ...]
 
     def run(self, *command: str) -> NoReturn:
-        """Go on as another program there."""
+        """Go on as another program there; `OUTSIDE` of its environment leads commands back to where we are."""
         argv = [*self.inside, *command]
-        os.execvpe(argv[0], argv, self.environment)
+        os.execvpe(argv[0], argv, self.environment | {OUTSIDE: shlex.join(_way_back() if self.inside else ())})
+
+
+def _way_back() -> tuple[str, ...]:
+    """Return a prefix that runs a command in this network namespace, for as long as this process lives."""
+    file = os.open("/proc/self/ns/net", os.O_RDONLY)
+    os.set_inheritable(file, True)
+    variables = [f"{name}={os.environ[name]}" for name in PROXIES if name in os.environ]
+    # There, the local cluster is the one that no KUBECONFIG names.
+    return ("nsenter", f"--net=/proc/{os.getpid()}/fd/{file}", "--", "env", "--unset=KUBECONFIG", *variables)
 
 
 def foreign() -> bool:
@@ -50,33 +64,43 @@ def foreign() -> bool:
     return bool(os.environ.get("KUBECONFIG"))
 
 
+def registry() -> tuple[str, tuple[str, ...]]:
+    """Return the cluster's registry, and the prefix of a command that reaches it.
+
+    Raises:
+        SystemExit: it is a foreign cluster's, and nobody says which.
+    """
+    if not foreign():
+        return cluster.ClusterAccess.registry, cluster.ClusterAccess.inside
+    given = os.environ.get("REVIEWAPP_REGISTRY")
+    if not given:
+        fail(
+            "KUBECONFIG is set, but not REVIEWAPP_REGISTRY",
+            "name a registry that the cluster pulls from and its Pods may push to, as host[:port][/path]; "
+            "or unset KUBECONFIG, and a local cluster is brought up",
+        )
+    return given, ()
+
+
 def prepare() -> Target:
     """Bring everything up that is missing, and say where to run."""
     folders = engine()
+    host, inside = registry()
     if foreign():
-        registry = os.environ.get("REVIEWAPP_REGISTRY")
-        if not registry:
-            fail(
-                "KUBECONFIG is set, but not REVIEWAPP_REGISTRY",
-                "name a registry that the cluster pulls from and its Pods may push to, as host[:port][/path]; "
-                "or unset KUBECONFIG, and a local cluster is brought up",
-            )
-        inside: tuple[str, ...] = ()
         settings: dict[str, str] = {}
         kubeconfig = os.environ["KUBECONFIG"]
         if shutil.which("kubectl") is None:
             folders.append(build(KUBERNETES))
     else:
         debian.install()
-        access = cluster.up()
-        registry, inside, kubeconfig = access.registry, access.inside, str(access.kubeconfig)
+        kubeconfig = str(cluster.up().kubeconfig)
         settings = {
             "REVIEWAPP_REGISTRY_INSECURE": "true",
             "REVIEWAPP_BUILDER_SECCOMP_PROFILE": PROFILE,
             "REVIEWAPP_BUILDAH_SECCOMP_PROFILE": BUILDAH_PROFILE,
         }
         folders.append(build(KUBERNETES))
-    images = publish(registry, inside)
+    images = publish(host, inside)
     folders.append(build(CRANE))
     path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
     return Target(
@@ -85,7 +109,7 @@ def prepare() -> Target:
         | {
             "KUBECONFIG": kubeconfig,
             "PATH": path,
-            "REVIEWAPP_REGISTRY": registry,
+            "REVIEWAPP_REGISTRY": host,
             "REVIEWAPP_UNPACK_IMAGE": images["unpack"],
             "REVIEWAPP_BUILDER_IMAGE": images["buildkit"],
             "REVIEWAPP_BUILDAH_IMAGE": images["buildah"],

@@ -8,8 +8,9 @@ from pathlib import Path
 NODE_NAME = "node1"
 NETWORK_NAMESPACE = "reviewapp"
 NETWORK_NAMESPACE_FILE = Path("/run/netns") / NETWORK_NAMESPACE
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-INSIDE = ("nsenter", f"--net={NETWORK_NAMESPACE_FILE}", "--", "env", *(f"--unset={name}" for name in _PROXIES))
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+"""Variables that name a proxy."""
+INSIDE = ("nsenter", f"--net={NETWORK_NAMESPACE_FILE}", "--", "env", *(f"--unset={name}" for name in PROXIES))
 """Put before a command, this runs it in the node's network namespace, from where no proxy can be reached."""
 
 NODE_LINK = "node0"

@@ -177,6 +177,14 @@ CRANE = Component(
     minutes=0.3,
 )
 
+HELM = Component(
+    name="helm",
+    version="4.3.2",
+    module="helm.sh/helm/v4",
+    packages=("cmd/helm",),
+    minutes=3,
+)
+
 ACTIONLINT = Component(
     name="actionlint",
     version="1.7.12",
@@ -188,3 +196,4 @@ ACTIONLINT = Component(
 # The engine last of the long ones: the cluster can come up while it is built.
 ENGINE = (PULUMI, KUBERNETES_PROVIDER)
 CLUSTER = (ETCD, CONTAINERD, KUBERNETES, COREDNS, CRANE, ROOTLESSKIT, BUILDKIT)
+TESTING = (HELM, ACTIONLINT)

@@ -7,6 +7,7 @@ built from their Go modules. What was fetched is kept in the cache like what was
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
@@ -18,21 +19,10 @@ import httpx
 from dev.console import Step, say
 from dev.paths import TOOLCHAIN
 from dev.toolchain.build import build, is_built, programs_folder
-from dev.toolchain.components import ENGINE, KUBERNETES_PROVIDER, PULUMI, Component
+from dev.toolchain.components import ENGINE, Component
+from dev.toolchain.releases import RELEASES, Release
 from provisioner.plugin import plugin_version
 
-_RELEASES = {
-    PULUMI.name: "https://github.com/pulumi/pulumi/releases/download/v{version}/",
-    KUBERNETES_PROVIDER.name: "https://github.com/pulumi/pulumi-kubernetes/releases/download/v{version}/",
-}
-_ARCHIVES = {
-    PULUMI.name: "pulumi-v{version}-linux-x64.tar.gz",
-    KUBERNETES_PROVIDER.name: "pulumi-resource-kubernetes-v{version}-linux-amd64.tar.gz",
-}
-_CHECKSUMS = {
-    PULUMI.name: "pulumi-{version}-checksums.txt",
-    KUBERNETES_PROVIDER.name: "pulumi-kubernetes_{version}_checksums.txt",
-}
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
 
@@ -42,12 +32,18 @@ def engine() -> list[Path]:
     return [folder for component in ENGINE if (folder := _folder(component))]
 
 
+def programs() -> dict[str, Path]:
+    """Return the program of each component of the engine, by the component's name, in its pinned version."""
+    search = os.pathsep.join([*map(str, engine()), os.environ.get("PATH", os.defpath)])
+    found = {component.name: shutil.which(component.programs[0], path=search) for component in ENGINE}
+    return {name: Path(path) for name, path in found.items() if path}
+
+
 def _folder(component: Component) -> Path | None:
     (program,) = component.programs
     if _version(program) == component.version:
         return None
-    release = _RELEASES[component.name].format(version=component.version)
-    if not is_built(component) and not _download(component, release):
+    if not is_built(component) and not _download(RELEASES[component.name]):
         build(component)
     folder = programs_folder(component)
     found = _version(str(folder / program))
@@ -70,14 +66,15 @@ def _version(program: str) -> str | None:
     return answer.stdout.strip().removeprefix("v")
 
 
-def _download(component: Component, release: str) -> bool:
+def _download(release: Release) -> bool:
     """Fetch a component's release into the cache; return whether it could be had."""
-    archive = _ARCHIVES[component.name].format(version=component.version)
-    checksums = _CHECKSUMS[component.name].format(version=component.version)
+    component, archive = release.component, release.archive
     timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
     try:
-        with httpx.Client(timeout=timeout, follow_redirects=True, base_url=release) as client:
-            wanted = client.get(checksums).raise_for_status().text
+        with httpx.Client(
+            timeout=timeout, follow_redirects=True, base_url=f"{release.address}/{release.folder}/"
+        ) as client:
+            wanted = client.get(release.checksums).raise_for_status().text
             with tempfile.TemporaryDirectory(dir=TOOLCHAIN.parent if TOOLCHAIN.parent.is_dir() else None) as folder:
                 file = Path(folder) / archive
                 with Step(f"download {component.name} {component.version}") as step:
