@@ -27,11 +27,12 @@ REVIEW_APPS = "/apis/reviewtron.k8s.revelry.co/v1/reviewapps"
 Manifest = dict[str, Any]
 
 
-def kubectl(*arguments: str, document: Manifest | None = None) -> tuple[bool, str]:
+def kubectl(*arguments: str, document: Manifest | None = None, documents: Sequence[Manifest] = ()) -> tuple[bool, str]:
     """Run kubectl; return whether it succeeded, and all it said."""
+    given = [document] if document else documents
     done = subprocess.run(
         ["kubectl", *arguments],
-        input=json.dumps(document) if document else None,
+        input="\n---\n".join(map(json.dumps, given)) if given else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -41,11 +42,12 @@ def kubectl(*arguments: str, document: Manifest | None = None) -> tuple[bool, st
     return done.returncode == 0, done.stdout
 
 
-def dry_run(*arguments: str, document: Manifest | None = None) -> tuple[bool, str]:
+def dry_run(*arguments: str, document: Manifest | None = None, documents: Sequence[Manifest] = ()) -> tuple[bool, str]:
     return kubectl(
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"),
         *arguments,
         document=document,
+        documents=documents,
     )
 
 

@@ -71,6 +71,15 @@ def test_kustomize_takes_every_file(folder: Path) -> None:
     assert {name for name in listed if name and name.endswith(".yaml")} == files - {"kustomization.yaml"}
 
 
+def test_the_chart_has_every_manifest_there_is() -> None:
+    files = {file.resolve() for file in (DEPLOY / "chart/files").iterdir()}
+    others = {"kustomization.yaml", "settings.yaml"}
+    there = {
+        file for file in [*BASE.glob("*.yaml"), *(DEPLOY / "components").glob("*/*.yaml")] if file.name not in others
+    }
+    assert files == there
+
+
 def test_by_default_it_is_the_base() -> None:
     assert yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"] == ["base"]
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dev.images.python import NEEDS
 from dev.toolchain import components
@@ -49,6 +50,11 @@ def test_images_carry_the_projects_version() -> None:
     tags = re.findall(r"--tag \S+:(\S+)", DOCKERFILE)
     assert tags == [PROJECT["version"]] * 3
     assert Settings.model_fields["unpack_image"].default.endswith(f":{PROJECT['version']}")
+
+
+def test_the_chart_is_of_the_projects_version() -> None:
+    chart = yaml.safe_load((ROOT / "deploy/chart/Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (PROJECT["version"], PROJECT["version"])
 
 
 def test_builder_images_are_those_that_are_tested() -> None:
