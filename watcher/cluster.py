@@ -232,6 +232,12 @@ class Cluster:
         # JSON is YAML.
         return self._connection.json("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
 
+    def try_apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> None:
+        """Ask whether the server would take `body` as `apply` sends it, without taking fields from others."""
+        path = resource.path(namespace, body["metadata"]["name"])
+        query: dict[str, str | None] = {"fieldManager": manager, "dryRun": "All"}
+        self._connection.json("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+
     def change(self, resource: Resource, namespace: str | None, name: str, operations: Sequence[Object]) -> Object:
         """Change an object by a JSON patch (https://www.rfc-editor.org/rfc/rfc6902): all of it, or nothing."""
         path = resource.path(namespace, name)

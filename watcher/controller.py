@@ -15,7 +15,7 @@ import structlog
 
 from provisioner.errors import (
     ApplyRefused,
-    EngineInterrupted,
+    ClusterUnreachable,
     ReviewAppError,
 )
 from provisioner.review_app import Spec, Status, parse
@@ -27,25 +27,20 @@ from watcher.app_namespaces import AppNamespaces, namespaces_of
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
 from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
-from watcher.decide import Abandon, Apply, Claim, Destroy, Failure, Refuse, View, Wait
+from watcher.decide import Abandon, Apply, Claim, Destroy, Refuse, View, Wait
 from watcher.deletion import Deletion
 from watcher.drift_watch import DriftWatch
 from watcher.events import record
-from watcher.journal import HostHeld, Journal, JournalChanged, StackHeld
+from watcher.journal import Journal
 from watcher.leadership import NotLeading, Term
 from watcher.lookups import look_up
-from watcher.metrics import FAILURES
 from watcher.observation import Observation
-from watcher.preconditions import (
-    refuse_foreign,
-    require_build_secrets,
-)
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
-from watcher.stack_work import StackWork, figures
+from watcher.stack_work import StackWork
 from watcher.status import changes, status
-from watcher.superseded import end_superseded
 from watcher.turns import Turns
+from watcher.updates import LONGEST_LOOK_SECONDS, Updates
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0
@@ -82,12 +77,14 @@ class Controller:
         self._engine = StackWork(cluster, settings, stacks, self._journal, self._places, term)
         self._logs = BuildLogs(cluster)
         self._queue = WorkQueue()
-        self._failures: dict[str, Failure] = {}
         self._turns = Turns(settings.maximum_builds, lambda: observation.builds(self._journal))
         self._workers = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
             for slot in range(settings.workers)
         ]
+        self._updates = Updates(
+            cluster, self._places, self._engine, self._queue, report=lambda view: self._report(view, None)
+        )
         self._deletion = Deletion(
             cluster, observation, self._journal, self._engine, self._queue, report=self._report, forget=self._forget
         )
@@ -155,7 +152,9 @@ class Controller:
             try:
                 is_stuck = self._reconcile(name, slot) is not None
             except ReviewAppError as error:
-                delay = self._queue.retry(name)
+                # An API server that is away, or overloaded, is back sooner than what an engine fails at is mended.
+                is_away = isinstance(error, ApiRefused | ClusterUnreachable)
+                delay = self._queue.retry(name, LONGEST_LOOK_SECONDS if is_away else None)
                 _log.warning("reconcile_failed", review_app=name, error=str(error), again_in=round(delay, 1))
             finally:
                 self._bindings.release(name, self._in_use())
@@ -172,7 +171,7 @@ class Controller:
         review_app = self._observation.review_app(name)
         if review_app is None:
             self._deletion.gone(name)
-            self._failures.pop(name, None)
+            self._updates.forget(name)
             if entry := self._journal.get(name):
                 self._deletion.without_review_app(name, decisions.decide_orphan(entry), slot)
             return None
@@ -190,14 +189,14 @@ class Controller:
             self._deletion.step(view, action, slot)
             return None
         if isinstance(action, Apply):
-            error = self._apply(view, action, slot)
+            error = self._updates.step(view, action, slot)
             view = self._view(review_app)
         elif isinstance(action, Refuse):
             error = action.error
         elif isinstance(action, Wait):
             self._queue.add_after(name, action.until - time.time())
         else:
-            self._failures.pop(name, None)
+            self._updates.forget(name)
             error = None
             if view.entry and not view.deleting:
                 self._places.refresh(view.entry, parse(view.review_app["spec"]))
@@ -211,7 +210,7 @@ class Controller:
         return error
 
     def _view(self, review_app: Object) -> View:
-        view = self._observation.view(review_app, self._journal, self._failures.get(review_app["metadata"]["name"]))
+        view = self._observation.view(review_app, self._journal, self._updates.failure(review_app["metadata"]["name"]))
         if view.deleting or not view.claimed:
             return view
         lookups = look_up(self._cluster, view, self._settings, self._registry, self._may_read, self._turns, self._logs)
@@ -236,47 +235,6 @@ class Controller:
         self._observation.remember(self._cluster.patch(REVIEW_APPS, None, metadata["name"], body))
         self._queue.add(metadata["name"])
 
-    def _apply(self, view: View, action: Apply, slot: int) -> ReviewAppError | None:
-        """Update the stack; return why it could not be, if so.
-
-        Raises:
-            EngineInterrupted, NotLeading: the watcher is stopping, or leads no more.
-            JournalChanged: another has written the journal.
-        """
-        name = view.name
-        try:
-            end_superseded(self._cluster, view.jobs, action.inputs)
-            self._places.take(view.name, action.inputs, parse(view.review_app["spec"]))
-            require_build_secrets(view.lookups.missing)
-            refuse_foreign(self._cluster, action.inputs)
-            finished = True
-            if action.unfinished and action.unfinished != action.inputs:
-                finished = self._engine.finish(action.unfinished, slot)
-            # What was cut off may have left objects where the last inputs had them.
-            entry = self._engine.note(view, action.inputs, "applying", and_before=True)
-            # Said before the engine runs: it is what people see first.
-            self._report(dataclasses.replace(view, entry=entry), None)
-            result = self._engine.update(view, action, slot)
-            self._places.leave_others(view.entry, action.inputs)
-            self._engine.note(view, action.inputs, "applied", and_before=not finished)
-        except (EngineInterrupted, NotLeading, JournalChanged):
-            raise
-        except StackHeld as held:
-            return decisions.refuse_second(view, held.holder)
-        except HostHeld as held:
-            return decisions.refuse_host(view, held.holder)
-        except ReviewAppError as error:
-            delay = self._queue.retry(name)
-            self._failures[name] = Failure(
-                action.inputs.digest(), error, time.time() + delay, self._queue.failures(name)
-            )
-            FAILURES.labels(error.reason).inc()
-            _log.warning("update_failed", review_app=name, stack=action.inputs.stack, error=str(error))
-            return error
-        self._failures.pop(name, None)
-        _log.info("updated", review_app=name, stack=action.inputs.stack, **figures(result))
-        return None
-
     def _correct(self, view: View) -> ReviewAppError | None:
         """See to what was changed of a stack by hand; return why it can't be put right, if so."""
         try:
@@ -290,7 +248,7 @@ class Controller:
 
     def _forget(self, name: str, stack: str | None) -> None:
         """Forget a stack that is no more; look at the ReviewApps that wait for it, or its host, to be free."""
-        self._failures.pop(name, None)
+        self._updates.forget(name)
         waiting = set(self._observation.asking_for(stack) if stack else ())
         entry = self._journal.get(name)
         if entry:

@@ -38,12 +38,21 @@ _CUT_OFF = (EngineKilled, EngineTimeout, EngineInterrupted, StackLocked)
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """An engine run that failed, when (Unix time) the same inputs are tried again, and how often they were."""
+    """An update that failed, and when (Unix time) the same inputs are tried again.
+
+    Attributes:
+        digest: of the inputs.
+        error: why.
+        retry_at: when.
+        tries: how often they were tried.
+        is_seen: whether what stands in the way can be asked for, so that no engine runs before it has gone.
+    """
 
     digest: str
     error: ReviewAppError
     retry_at: float
     tries: int = 1
+    is_seen: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,8 +47,9 @@ class WorkQueue:
             heapq.heappush(self._later, (due, key))
             self._changed.notify()
 
-    def retry(self, key: str, longest: float = _LONGEST_DELAY_SECONDS) -> float:
+    def retry(self, key: str, longest: float | None = None) -> float:
         """Ask for a look at a key that failed, later each time, up to `longest`; return the delay in seconds."""
+        longest = _LONGEST_DELAY_SECONDS if longest is None else longest
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1

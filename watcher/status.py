@@ -248,7 +248,8 @@ def _stalled(view: View, error: ReviewAppError | None) -> list[_Finding]:
     failure = view.failure
     if error is None or failure is None or failure.tries < _STALLED_TRIES or view.deleting:
         return []
-    message = f"{error}; it has failed {failure.tries} times, and is tried again every five minutes, or when it changes"
+    again = "goes on within half a minute of that" if failure.is_seen else "is tried again every five minutes"
+    message = f"{error}; it has failed again and again, and {again}, or at once when the ReviewApp changes"
     return [_Finding("Stalled", "True", error.reason, message)]
 
 

@@ -15,11 +15,11 @@ from provisioner.stack import Stacks
 from stacks.inputs import StackInputs
 from tests.integration.conftest import NAMESPACES, MakeInputs, never
 from tests.integration.test_crashes import until
-from watcher.cluster import SECRETS, SERVICES, ApiRefused, Cluster, Object, Resource
+from watcher.cluster import QUOTAS, SECRETS, SERVICES, ApiRefused, Cluster, Object, Resource
+from watcher.obstacles import stands
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
-QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 POLICIES = Resource(
     "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", False
@@ -65,9 +65,16 @@ def test_quota(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namesp
         return bool(quota and quota.get("status", {}).get("used"))
 
     until(counted, "the quota is counted")
-    error = refused(stacks, make_inputs(build=False))
+    inputs = make_inputs(build=False)
+    error = refused(stacks, inputs)
     assert (error.reason, error.target) == ("QuotaExceeded", "Service/shop-7")
     assert "exceeded quota: few" in error.detail
+
+    assert stands(cluster, inputs, error)
+    assert cluster.get(SERVICES, namespace, "shop-7") is None
+    cluster.patch(QUOTAS, namespace, "few", {"spec": {"hard": {"services": "1"}}})
+    until(lambda: not stands(cluster, inputs, error), "the quota has room")
+    assert cluster.get(SERVICES, namespace, "shop-7") is None
 
 
 def test_admission_policy(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namespace: str) -> None:
@@ -86,12 +93,15 @@ def test_admission_policy(stacks: Stacks, make_inputs: MakeInputs, cluster: Clus
         None,
         {"metadata": {"name": namespace}, "spec": {"policyName": namespace, "validationActions": ["Deny"]}},
     )
+    inputs = make_inputs(build=False)
     try:
         until(lambda: _denies(cluster, namespace), "the policy is in force")
-        error = refused(stacks, make_inputs(build=False))
+        error = refused(stacks, inputs)
+        assert stands(cluster, inputs, error)
     finally:
         cluster.delete(BINDINGS, None, namespace)
         cluster.delete(POLICIES, None, namespace)
+    until(lambda: not stands(cluster, inputs, error), "the policy is gone")
     assert (error.reason, error.target) == ("AdmissionDenied", "Service/shop-7")
     assert "no services on Wednesdays" in error.detail
 
@@ -108,9 +118,14 @@ def _denies(cluster: Cluster, namespace: str) -> bool:
 
 def test_field_of_another_manager(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namespace: str) -> None:
     cluster.create(SECRETS, namespace, {"metadata": {"name": "shop-7--env"}, "data": {"SECRET": "b3RoZXI="}})
-    error = refused(stacks, make_inputs(build=False))
+    inputs = make_inputs(build=False)
+    error = refused(stacks, inputs)
     assert (error.reason, error.target) == ("FieldConflict", "Secret/shop-7--env")
     assert error.detail.startswith("Apply failed with 1 conflict")
+
+    assert stands(cluster, inputs, error)
+    cluster.delete(SECRETS, namespace, "shop-7--env")
+    assert not stands(cluster, inputs, error)
 
 
 def test_namespace_is_terminating(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namespace: str) -> None:

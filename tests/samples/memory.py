@@ -104,6 +104,9 @@ class MemoryCluster(Cluster):
             merged["metadata"]["managedFields"] = [{"manager": manager, "operation": "Apply"}]
             return self._put(resource, key, merged, "MODIFIED" if live else "ADDED")
 
+    def try_apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> None:
+        """Refuse nothing."""
+
     def delete_seen(self, resource: Resource, item: Object) -> None:
         self.delete(resource, item["metadata"].get("namespace"), item["metadata"]["name"])
 
