@@ -129,10 +129,14 @@ class Engine(PulumiCommand):
 
         Raises:
             CommandFailed: its exit code is not 0.
+            EngineMissing: it or the plugin is not where it was.
             EngineTimeout: it was ended at the time limit.
             EngineInterrupted: it was ended, or not begun, because of `stop`, or because it may not run.
         """
         command = _command_name(args)
+        for program in (Path(self.command), self.provider):
+            if not program.is_file():
+                raise EngineMissing(f"{program} is not there any more: put it back, or restart the watcher's Pod")
         environment = {name: value for name, value in os.environ.items() if name in _INHERITED}
         environment |= {"PULUMI_AUTOMATION_API": "true", "GOGC": _GOGC, STARTER_VARIABLE: str(os.getpid())}
         environment |= additional_env

@@ -262,7 +262,7 @@ class Histories(RuleBasedStateMachine):
         self.engine.runs_for = lambda: name
         time = SimpleNamespace(time=self.clock, monotonic=self.clock)
         try:
-            with patch("watcher.controller.time", time):
+            with patch("watcher.controller.time", time), patch("watcher.updates.time", time):
                 self.controller._reconcile(name, 0)  # pyright: ignore[reportPrivateUsage]
         except Crash:
             self.start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import urlencode
 
 import urllib3
@@ -45,6 +45,15 @@ class ResourceVersionGone(ReviewAppError):
     """
 
     reason = "ResourceVersionGone"
+
+
+class Asked(TypedDict, total=False):
+    """What a request asks for beside its method and path; JSON is sent and wanted unless it says otherwise."""
+
+    query: dict[str, str | None]
+    body: Object | Sequence[Object]
+    content_type: str
+    accept: str
 
 
 class Connection:
@@ -92,37 +101,21 @@ class Connection:
             fence=fence,
         )
 
-    def json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str | None] | None = None,
-        body: Object | Sequence[Object] | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-    ) -> Any:
+    def json(self, method: str, path: str, **asked: Unpack[Asked]) -> Any:
         """Send a request; return what the answer says."""
-        with self.request(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
+        with self.request(method, path, **asked) as response:
             return json.loads(response.data)
 
     @contextmanager
     def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str | None] | None = None,
-        body: Object | Sequence[Object] | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        read_seconds: float | None = None,
+        self, method: str, path: str, *, read_seconds: float | None = None, **asked: Unpack[Asked]
     ) -> Generator[Any]:
         """Send a request and yield the answer, of which nothing is read yet but its status."""
         if self._fence and method != "GET":
             self._fence()
-        headers = {"Accept": accept, "Content-Type": content_type}
-        text = urlencode({name: value for name, value in (query or {}).items() if value})
+        kind, body = "application/json", asked.get("body")
+        headers = {"Accept": asked.get("accept", kind), "Content-Type": asked.get("content_type", kind)}
+        text = urlencode({name: value for name, value in asked.get("query", {}).items() if value})
         url = f"{self._host}{path}{'?' + text if text else ''}"
         try:
             self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from provisioner.errors import ClusterUnreachable, EngineInterrupted, ReviewAppError
+from provisioner.errors import ClusterUnreachable, EngineInterrupted, EngineMissing, ReviewAppError
 from provisioner.review_app import parse
 from watcher import decide as decisions
 from watcher.app_namespaces import AppNamespaces
@@ -86,12 +86,15 @@ class Updates:
         except HostHeld as held:
             return decisions.refuse_host(view, held.holder)
         except ReviewAppError as error:
-            # Before the next engine runs, the API server is asked for much; without an answer, it is not run.
-            is_seen = is_seen or isinstance(error, ClusterUnreachable) or stands(self._cluster, action.inputs, error)
-            self._fail(view, action, error, is_seen)
+            self._fail(view, action, error, is_seen or self._can_see(action, error))
             return error
         self.forget(view.name)
         return None
+
+    def _can_see(self, action: Apply, error: ReviewAppError) -> bool:
+        """Whether the next look shows, before an engine runs, that what an engine failed at still stands."""
+        is_missed = isinstance(error, ClusterUnreachable | EngineMissing)
+        return is_missed or stands(self._cluster, action.inputs, error)
 
     def _require(self, view: View, action: Apply) -> None:
         end_superseded(self._cluster, view.jobs, action.inputs)

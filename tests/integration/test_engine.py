@@ -96,6 +96,19 @@ def test_a_plugin_that_is_none(script: Callable[..., Path], monkeypatch: pytest.
         Engine(pulumi)
 
 
+@pytest.mark.parametrize("name", ["pulumi", PROVIDER])
+def test_what_is_taken_away_later_is_named_and_missed_no_more_once_it_is_back(
+    script: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    engine = Engine(script("echo ran"))
+    engine.provider = script("", name=PROVIDER)
+    (tmp_path / "bin" / name).rename(tmp_path / "away")
+    with pytest.raises(EngineMissing, match=f"{name} is not there any more: put it back"):
+        run(engine, tmp_path)
+    (tmp_path / "away").rename(tmp_path / "bin" / name)
+    assert run(engine, tmp_path) == "ran"
+
+
 def test_the_result_has_all_that_the_run_said(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of('echo "out: $*"; echo err >&2; exit 4')
     with pytest.raises(CommandFailed) as failed:

@@ -11,12 +11,15 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from provisioner.errors import ApplyRefused
 from provisioner.stack import Stacks
-from stacks.inputs import Gateway
+from stacks.inputs import Gateway, StackInputs
 from stacks.route import GATEWAY_GROUP, route
 from tests.integration.conftest import MakeInputs, never
+from tests.integration.test_crashes import until
 from tests.unit.stacks.test_route import SCHEMA
 from watcher.cluster import HTTP_ROUTES, Cluster, Object, Resource
+from watcher.obstacles import stands
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
@@ -57,14 +60,33 @@ def http_routes(cluster: Cluster) -> Generator[None]:
     cluster.delete(CRDS, None, NAME)
 
 
+def to_gateway(inputs: StackInputs) -> StackInputs:
+    gateway = Gateway(namespace="gateways", name="public", scheme="https", noindex=True)
+    changes: dict[str, Any] = {"gateway": gateway, "tls": None}
+    return inputs.model_copy(update={"route": inputs.route.model_copy(update=changes)})
+
+
+def test_a_cluster_without_the_kind_says_so_until_it_is_installed(
+    request: pytest.FixtureRequest, stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster
+) -> None:
+    until(lambda: cluster.get(CRDS, None, NAME) is None, "the kind is not there")
+    inputs = to_gateway(make_inputs(build=False))
+    with pytest.raises(ApplyRefused) as refusal:
+        stacks.up(inputs, 0)
+    assert (refusal.value.reason, refusal.value.target) == ("KindNotFound", f"HTTPRoute/{inputs.name}")
+    assert "install what serves this kind" in str(refusal.value)
+    assert stands(cluster, inputs, refusal.value)
+    request.getfixturevalue("http_routes")
+    until(lambda: not stands(cluster, inputs, refusal.value), "it is served")
+    stacks.up(inputs, 0)
+    stacks.destroy(inputs.stack, 0, never)
+
+
 @pytest.mark.usefixtures("http_routes")
 def test_it_is_made_kept_and_destroyed(
     stacks: Stacks, make_inputs: MakeInputs, namespace: str, cluster: Cluster, objects: Callable[[str], dict[str, Any]]
 ) -> None:
-    inputs = make_inputs(build=False)
-    gateway = Gateway(namespace="gateways", name="public", scheme="https", noindex=True)
-    changes: dict[str, Any] = {"gateway": gateway, "tls": None}
-    inputs = inputs.model_copy(update={"route": inputs.route.model_copy(update=changes)})
+    inputs = to_gateway(make_inputs(build=False))
     stacks.up(inputs, 0)
     found = cluster.get(HTTP_ROUTES, namespace, inputs.name)
     assert found
