@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from stacks import naming
+from tests.admission import denied
 from tests.e2e.pull_request import PullRequest
 from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
-from watcher.cluster import DEPLOYMENTS, REVIEW_APPS, SECRETS, SERVICES, Cluster
+from watcher.cluster import DEPLOYMENTS, REVIEW_APPS, SECRETS, SERVICES, ApiRefused, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -39,6 +40,35 @@ def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
         assert ("Normal", "Orphaned") in pull_request.events()
     finally:
         cluster.patch(SERVICES, pull_request.namespace, pull_request.app, {"metadata": {"finalizers": None}})
+
+
+@side_by_side
+def test_a_destroy_that_fails_leaves_the_finalizer_and_says_why(
+    pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
+) -> None:
+    pull_request.open(commits["broken"])
+    pull_request.until_condition("Built", "False", "BuildFailed")
+    with denied(cluster, pull_request.namespace, ["DELETE"], "nothing is deleted on Wednesdays"):
+        until(lambda: _is_denied(cluster, pull_request.namespace), "the policy is in force")
+        pull_request.close()
+        said = pull_request.until_condition("Ready", "False", "AdmissionDenied")["message"]
+        assert "nothing is deleted on Wednesdays" in said
+        assert f"{naming.ORPHAN_ANNOTATION}=true" in said
+        assert naming.FINALIZER in (pull_request.review_app() or {})["metadata"]["finalizers"]
+        assert cluster.get(SERVICES, pull_request.namespace, pull_request.app)
+    pull_request.until_gone()
+    assert pull_request.left() == []
+
+
+def _is_denied(cluster: Cluster, namespace: str) -> bool:
+    """Whether a Service of no use can't be deleted."""
+    if cluster.get(SERVICES, namespace, "probe") is None:
+        cluster.create(SERVICES, namespace, {"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 80}]}})
+    try:
+        cluster.delete(SERVICES, namespace, "probe")
+    except ApiRefused:
+        return True
+    return False
 
 
 @side_by_side

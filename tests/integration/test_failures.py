@@ -13,6 +13,7 @@ from provisioner.backend import Backend
 from provisioner.errors import ApplyRefused, ClusterUnreachable, EngineFailed
 from provisioner.stack import Stacks
 from stacks.inputs import StackInputs
+from tests.admission import denied
 from tests.integration.conftest import NAMESPACES, MakeInputs, never
 from tests.integration.test_crashes import until
 from watcher.cluster import QUOTAS, SECRETS, SERVICES, ApiRefused, Cluster, Object, Resource
@@ -21,12 +22,6 @@ from watcher.obstacles import stands
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
-POLICIES = Resource(
-    "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", False
-)
-BINDINGS = Resource(
-    "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", False
-)
 
 
 def refused(stacks: Stacks, inputs: StackInputs) -> ApplyRefused:
@@ -78,29 +73,11 @@ def test_quota(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namesp
 
 
 def test_admission_policy(stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster, namespace: str) -> None:
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]}
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    policy: Object = {
-        "metadata": {"name": namespace},
-        "spec": {
-            "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
-            "validations": [{"expression": "false", "message": "no services on Wednesdays"}],
-        },
-    }
-    cluster.create(POLICIES, None, policy)
-    cluster.create(
-        BINDINGS,
-        None,
-        {"metadata": {"name": namespace}, "spec": {"policyName": namespace, "validationActions": ["Deny"]}},
-    )
     inputs = make_inputs(build=False)
-    try:
+    with denied(cluster, namespace, ["CREATE", "UPDATE"], "no services on Wednesdays"):
         until(lambda: _denies(cluster, namespace), "the policy is in force")
         error = refused(stacks, inputs)
         assert stands(cluster, inputs, error)
-    finally:
-        cluster.delete(BINDINGS, None, namespace)
-        cluster.delete(POLICIES, None, namespace)
     until(lambda: not stands(cluster, inputs, error), "the policy is gone")
     assert (error.reason, error.target) == ("AdmissionDenied", "Service/shop-7")
     assert "no services on Wednesdays" in error.detail
