@@ -151,6 +151,11 @@ def test_a_deployed_commit_stays_when_its_job_is_gone() -> None:
     assert next_of(review_app(), [], entry=entry("applied", inputs(built=True))) == Nothing()
 
 
+def test_age_alone_ends_nothing() -> None:
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), namespace=NAMESPACE)
+    assert decide(view, SETTINGS, NOW + 10 * 365 * 86_400) == Nothing()
+
+
 def test_a_failed_build_changes_nothing() -> None:
     assert next_of(review_app(), [job(condition="Failed")], entry=entry("applied", inputs())) == Nothing()
 
