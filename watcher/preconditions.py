@@ -48,6 +48,21 @@ def require_build_secrets(missing: Sequence[str]) -> None:
         raise ApplyRefused(f"Secret {missing[0]}", "SecretNotFound", detail, "create it, or name one that exists")
 
 
+def require_kinds(cluster: Cluster, inputs: StackInputs) -> None:
+    """Look up the kinds that a cluster may be without: the provider would wait for one of them for minutes.
+
+    Raises:
+        ApplyRefused: one of them is not there.
+    """
+    for manifest in manifests(inputs):
+        resource = DECLARED[manifest["apiVersion"], manifest["kind"]]
+        if resource.optional and resource.plural not in (
+            one["name"] for one in cluster.resources(resource.api_version)
+        ):
+            detail = f"the cluster has no kind {resource.kind} of {resource.api_version}"
+            raise ApplyRefused(name_of(manifest), "KindNotFound", detail, "install what serves this kind")
+
+
 def phase(cluster: Cluster, name: str) -> Literal["there", "going", "gone"]:
     """Return how a namespace is: there, on its way out with all that is in it, or gone."""
     found = cluster.get(NAMESPACES, None, name)

@@ -22,7 +22,7 @@ from watcher.journal import HostHeld, JournalChanged, StackHeld
 from watcher.leadership import NotLeading
 from watcher.metrics import FAILURES
 from watcher.obstacles import refuse_standing, stands
-from watcher.preconditions import refuse_foreign, require_build_secrets
+from watcher.preconditions import refuse_foreign, require_build_secrets, require_kinds
 from watcher.queue import WorkQueue
 from watcher.stack_work import StackWork, figures
 from watcher.superseded import end_superseded
@@ -102,6 +102,7 @@ class Updates:
         require_build_secrets(view.lookups.missing)
         if view.failure and view.failure.is_seen and view.failure.digest == action.inputs.digest():
             refuse_standing(self._cluster, action.inputs, view.failure.error)
+        require_kinds(self._cluster, action.inputs)
         refuse_foreign(self._cluster, action.inputs)
 
     def _update(self, view: View, action: Apply, slot: int) -> None:

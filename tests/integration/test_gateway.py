@@ -19,7 +19,7 @@ from tests.integration.conftest import MakeInputs, never
 from tests.integration.test_crashes import until
 from tests.unit.stacks.test_route import SCHEMA
 from watcher.cluster import HTTP_ROUTES, Cluster, Object, Resource
-from watcher.obstacles import stands
+from watcher.preconditions import require_kinds
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
@@ -66,20 +66,25 @@ def to_gateway(inputs: StackInputs) -> StackInputs:
     return inputs.model_copy(update={"route": inputs.route.model_copy(update=changes)})
 
 
-def test_a_cluster_without_the_kind_says_so_until_it_is_installed(
-    request: pytest.FixtureRequest, stacks: Stacks, make_inputs: MakeInputs, cluster: Cluster
+def test_a_cluster_without_the_kind_is_told_of_until_it_is_installed(
+    request: pytest.FixtureRequest, make_inputs: MakeInputs, cluster: Cluster
 ) -> None:
-    until(lambda: cluster.get(CRDS, None, NAME) is None, "the kind is not there")
     inputs = to_gateway(make_inputs(build=False))
-    with pytest.raises(ApplyRefused) as refusal:
-        stacks.up(inputs, 0)
-    assert (refusal.value.reason, refusal.value.target) == ("KindNotFound", f"HTTPRoute/{inputs.name}")
-    assert "install what serves this kind" in str(refusal.value)
-    assert stands(cluster, inputs, refusal.value)
+
+    def lacks() -> ApplyRefused | None:
+        try:
+            require_kinds(cluster, inputs)
+        except ApplyRefused as refusal:
+            return refusal
+        return None
+
+    until(lacks, "the kind is not there")
+    refusal = lacks()
+    assert refusal
+    assert refusal.reason == "KindNotFound"
+    assert f"HTTPRoute {inputs.namespace}/{inputs.name} was refused (the cluster has no kind HTTPRoute" in str(refusal)
     request.getfixturevalue("http_routes")
-    until(lambda: not stands(cluster, inputs, refusal.value), "it is served")
-    stacks.up(inputs, 0)
-    stacks.destroy(inputs.stack, 0, never)
+    until(lambda: not lacks(), "it is served")
 
 
 @pytest.mark.usefixtures("http_routes")
