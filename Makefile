@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crd image down clean benchmark venv
+.PHONY: help demo test check crd docs image release down clean benchmark venv
 
 # Without it, pyright asks the package index for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -21,14 +21,22 @@ check: venv ## Lint, formatting, types, layers, generated files.
 	@.venv/bin/reviewapp policy --settings deploy/base/settings.yaml | diff deploy/base/policy.yaml - || { echo 'error: deploy/base/policy.yaml is not current: run `make crd`' >&2; exit 1; }
 	@.venv/bin/reviewapp crd | diff deploy/base/crd.yaml - || { echo 'error: deploy/base/crd.yaml is not current: run `make crd`' >&2; exit 1; }
 	@.venv/bin/python -m dev.chart | diff deploy/chart/values.schema.json - || { echo 'error: deploy/chart/values.schema.json is not current: run `make crd`' >&2; exit 1; }
+	@.venv/bin/python -m dev reference --check
 
-crd: venv ## Write what is generated in deploy/ anew from the models: CRD, policy, the chart's schema.
+crd: venv ## Write anew what is generated: CRD, policy and the chart's schema in deploy/, and docs/reference/.
 	@.venv/bin/reviewapp crd > deploy/base/crd.yaml.new && mv deploy/base/crd.yaml.new deploy/base/crd.yaml
 	@.venv/bin/reviewapp policy --settings deploy/base/settings.yaml > deploy/base/policy.yaml.new && mv deploy/base/policy.yaml.new deploy/base/policy.yaml
 	@.venv/bin/python -m dev.chart > deploy/chart/values.schema.json.new && mv deploy/chart/values.schema.json.new deploy/chart/values.schema.json
+	@.venv/bin/python -m dev reference
+
+docs: venv ## Build the documentation's site into site/.
+	@.venv/bin/python -m dev docs
 
 image: ## Build the watcher's image with Docker, Podman or Buildah, and say what takes its room.
 	@dev/bootstrap.sh image
+
+release: ## Make dist/: wheel, source archive, bill of materials.
+	@dev/bootstrap.sh release
 
 benchmark: ## Measure the watcher against kubectl apply.
 	@dev/bootstrap.sh benchmark

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 import typer
 
 from dev import cluster, container_file, debian
+from dev import reference as pages
 from dev.cluster.processes import ClusterError
 from dev.console import fail, say
 from dev.images.publish import publish
+from dev.release import release as make_release
 from dev.target import NO_CLUSTER, foreign, prepare, registry
 from dev.toolchain.build import build, is_built, programs_folder
 from dev.toolchain.components import CLUSTER, ENGINE, TESTING
@@ -110,6 +112,28 @@ def image(
         if size:
             say(f"{size / 1e6:>7.0f} MB  {part}")
     say(name)
+
+
+@app.command()
+def reference(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if it is old.")] = False,
+) -> None:
+    """Write docs/reference/ anew: settings and fields from the models, licences from what is installed."""
+    pages.check() if check else pages.write()
+
+
+@app.command()
+def docs() -> None:
+    """Build the documentation's site into site/; a link that leads nowhere is an error."""
+    # The theme prints an advertisement of its successor otherwise.
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    os.execve(sys.executable, [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], environment)
+
+
+@app.command()
+def release() -> None:
+    """Make dist/ anew: wheel, source, and a list of what the wheel installs (CycloneDX); the wheel is tried first."""
+    say("\n".join(str(file) for file in make_release()))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

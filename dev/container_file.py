@@ -13,11 +13,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-import tomllib
 from pathlib import Path
 
 from dev import debian
 from dev.console import Step, fail, say
+from dev.next_release import next_release
 from dev.paths import REPOSITORY
 from dev.toolchain import build as toolchain
 from dev.toolchain.components import CRANE
@@ -121,9 +121,8 @@ def tool() -> Tool:
 
 
 def name(target: str) -> str:
-    """Return what the image of a target is called, with the project's version and a digest of what it is made from."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    return f"reviewapp/{target}:{project['version']}-{_digest()[:12]}"
+    """Return what the image of a target is called, with a version and a digest of what it is made from."""
+    return f"reviewapp/{target}:{next_release()}-{_digest()[:12]}"
 
 
 def build(target: str) -> Tool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import tomllib
 from pathlib import Path
 
 from dev.images import python
 from dev.images.archive import Image, Layer, Tree
 from dev.images.machine import add_libraries, add_merged_root, add_program, versions
-from dev.paths import REPOSITORY
+from dev.next_release import next_release
 from dev.toolchain.build import build
 from dev.toolchain.components import BUILDKIT, COREDNS, CRANE, ROOTLESSKIT, Component
 from dev.toolchain.modules import module_folder
@@ -135,7 +134,7 @@ def unpack() -> Image:
     """Python with the project's `builder` package: fetches and unpacks the source of a build."""
     return Image(
         "unpack",
-        _project_version(),
+        next_release(),
         (_busybox(), *python.layers()),
         entrypoint=("python3", "-m", "builder.unpack"),
         environment=(
@@ -229,10 +228,6 @@ def _built(component: Component, folder: str) -> Layer:
             tree.file(f"{folder}/{program}", programs / program, 0o755)
 
     return Layer(component.name, (component.key, folder), fill)
-
-
-def _project_version() -> str:
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 
 
 def _tag_part(version: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from dev.next_release import next_release
 from provisioner.policy import admission_policy
 from provisioner.settings import Settings, load, load_stack_settings
 from stacks.naming import GROUP
@@ -211,6 +211,6 @@ class TestDeployment:
         assert int(container()["resources"]["limits"]["memory"].removesuffix("Mi")) > needed
 
     def test_images_are_of_this_version(self) -> None:
-        version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+        version = next_release()
         for image in (container()["image"], Settings.model_fields["unpack_image"].default):
             assert image.endswith(f":{version}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from dev.images.python import NEEDS
+from dev.next_release import next_release
 from dev.toolchain import components
 from provisioner import engine
 from provisioner.settings import Settings
@@ -46,15 +48,25 @@ def test_what_runs_here_is_what_is_locked(name: str) -> None:
     assert version(name) == locked(name)
 
 
-def test_images_carry_the_projects_version() -> None:
+def test_images_carry_the_version_of_the_next_release() -> None:
+    release = next_release()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", release)
     tags = re.findall(r"--tag \S+:(\S+)", DOCKERFILE)
-    assert tags == [PROJECT["version"]] * 3
-    assert Settings.model_fields["unpack_image"].default.endswith(f":{PROJECT['version']}")
+    assert tags == [release] * 3
+    assert Settings.model_fields["unpack_image"].default.endswith(f":{release}")
+    assert f"\n## {release}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_chart_is_of_the_projects_version() -> None:
+def test_a_tag_names_that_release() -> None:
+    command = ["git", "tag", "--points-at", "HEAD", "--list", "v*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # An archive of the source has no tags.
+    assert done.stdout.split() in ([], [f"v{next_release()}"])
+
+
+def test_the_chart_is_of_the_next_release() -> None:
     chart = yaml.safe_load((ROOT / "deploy/chart/Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (PROJECT["version"], PROJECT["version"])
+    assert (chart["version"], chart["appVersion"]) == (next_release(), next_release())
 
 
 def test_builder_images_are_those_that_are_tested() -> None:
