@@ -6,6 +6,7 @@ what it may do is what it may do in a Pod.
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import shutil
@@ -17,7 +18,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import httpx
 import yaml
@@ -40,8 +41,41 @@ DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") els
 """What a command is prefixed with, so that it is told to end when this process dies."""
 
 
+@dataclasses.dataclass(frozen=True)
+class WatcherCommand:
+    """How a watcher is started, as often as need be.
+
+    Attributes:
+        command: program and arguments.
+        environment: its whole environment.
+        url: address of its health and metrics.
+        log: what its log is appended to.
+        lock: a descriptor that it keeps open, so that no other installation begins meanwhile.
+    """
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    url: str
+    log: Path
+    lock: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the watcher says that it is ready."""
+        return _is_ready(self.url)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it; return at once."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command, env=self.environment, stderr=log, cwd=REPOSITORY, pass_fds=(self.lock,)
+            )
+
+
 class Installation:
     """The product on one cluster, and where its watcher keeps state and log."""
+
+    _lock: ClassVar[TextIO | None] = None
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster = cluster
@@ -49,7 +83,6 @@ class Installation:
         self.log = folder / "watcher.log"
         self.url = ""
         """Address of the running watcher's health and metrics."""
-        self._lock: TextIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def install(self) -> None:
@@ -126,51 +159,65 @@ class Installation:
         """Start a watcher, wait until it is ready, and return its process.
 
         Args:
-            server: where it finds the API server, if not at the cluster's own address.
-            host: what it takes its machine's name to be, if not that which it has; of two watchers, each is to have its
-                own then, as Pods do.
+            server: as of `watcher_command`.
+            host: as of `watcher_command`.
             settings: as of `watcher`.
         """
-        environment = self.environment(**settings)
-        environment["KUBECONFIG"] = str(self._kubeconfig(server, f"kubeconfig-{host}" if host else "kubeconfig"))
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [*DIES_WITH_US, sys.executable, "-m", "watcher", "watch", "--port", str(port)]
-        if host:
-            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
-        lock = self._wait_for_others()
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(command, env=environment, stderr=log, cwd=REPOSITORY, pass_fds=(lock,))
+        command = self.watcher_command(server, host, **settings)
+        process = command.start()
+        self.url = command.url
         deadline = time.monotonic() + _START_SECONDS
-        while not _is_ready(self.url):
+        while not command.is_ready:
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 fail(f"the watcher did not start:\n{_last_lines(self.log)}", f"see {self.log}")
             time.sleep(0.05)
         return process
 
+    def watcher_command(
+        self, server: str = "", host: str = "", module: str = "watcher", **settings: str
+    ) -> WatcherCommand:
+        """Return how a watcher is started.
+
+        Args:
+            server: where it finds the API server, if not at the cluster's own address.
+            host: what it takes its machine's name to be, if not that which it has; of two watchers, each is to have its
+                own then, as Pods do.
+            module: what Python runs.
+            settings: as of `watcher`.
+        """
+        environment = self.environment(**settings)
+        environment["KUBECONFIG"] = str(self._kubeconfig(server, f"kubeconfig-{host}" if host else "kubeconfig"))
+        port = _free_port()
+        command = [*DIES_WITH_US, sys.executable, "-m", module, "watch", "--port", str(port)]
+        if host:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
+        return WatcherCommand(
+            tuple(command), environment, f"http://127.0.0.1:{port}", self.log, self._wait_for_others()
+        )
+
     def _wait_for_others(self) -> int:
         """Wait until no other process works with an installation; two would bring the same ReviewApps to two states.
 
         Returns the descriptor of a lock, held until this process and all watchers that were given it have ended.
         """
-        if self._lock is None:
+        if Installation._lock is None:
             STATE.mkdir(parents=True, exist_ok=True)
-            self._lock = (STATE / "watcher.lock").open("a+")
-            if not _is_locked(self._lock):
+            Installation._lock = (STATE / "watcher.lock").open("a+")
+            if not _is_locked(Installation._lock):
                 with Step("wait for another demo, test or benchmark to end") as step:
                     deadline = time.monotonic() + _OTHERS_SECONDS
-                    while not _is_locked(self._lock):
-                        self._lock.seek(0)
-                        holder = self._lock.read().strip()
+                    while not _is_locked(Installation._lock):
+                        Installation._lock.seek(0)
+                        holder = Installation._lock.read().strip()
                         step.progress(f"process {holder}")
                         if time.monotonic() > deadline:
                             fail(f"process {holder} still runs, or a watcher that it started", "see whether it hangs")
                         time.sleep(0.2)
-            self._lock.truncate(0)
-            self._lock.write(f"{os.getpid()}\n")
-            self._lock.flush()
-        return self._lock.fileno()
+            Installation._lock.truncate(0)
+            Installation._lock.write(f"{os.getpid()}\n")
+            Installation._lock.flush()
+        return Installation._lock.fileno()
 
     def _kubeconfig(self, server: str, name: str) -> Path:
         """Write a kubeconfig with a token of the watcher's service account."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dev.cluster.layout import ClusterAccess
-from dev.cluster.lifecycle import ClusterStatus, PartStatus, down, status, up, why_not
+from dev.cluster.lifecycle import ClusterStatus, PartStatus, down, status, up, why_not, without
 from dev.cluster.processes import ClusterError
 
-__all__ = ["ClusterAccess", "ClusterError", "ClusterStatus", "PartStatus", "down", "status", "up", "why_not"]
+__all__ = ["ClusterAccess", "ClusterError", "ClusterStatus", "PartStatus", "down", "status", "up", "why_not", "without"]

@@ -11,6 +11,7 @@ import datetime
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from string import Template
 from dev import debian
 from dev.cluster import certificates, cgroups, control_plane, layout, network, node, sweep
 from dev.cluster.layout import ClusterAccess
-from dev.cluster.processes import ClusterError, Part, Record, log_tail, records, start, wait_until
+from dev.cluster.processes import ClusterError, Part, Record, end, log_tail, records, start, wait_until
 from dev.console import Step, say
 from dev.images.recipes import coredns
 from dev.toolchain.build import build, is_built, programs_folder
@@ -30,6 +31,7 @@ from dev.toolchain.components import CONTAINERD, ETCD, KUBERNETES
 
 _COMPLETE = layout.RUN / "complete"
 _LOCK_SECONDS = 600.0
+_KILL_SECONDS = 10.0
 _MANIFEST = Path(__file__).with_name("coredns.yaml")
 
 
@@ -119,6 +121,30 @@ def down(*, wipe: bool = False) -> None:
                 sweep.remove_folder(layout.STATE)
 
 
+@contextmanager
+def without(name: str) -> Generator[None]:
+    """Kill one part of the running node, do the block, and start that part again; then the node is whole.
+
+    Nobody else starts or stops the node meanwhile.
+
+    Raises:
+        ClusterError: the part did not run, or did not come up again.
+    """
+    with _lock():
+        parts, found = _parts(), records()
+        if name not in found or not found[name].alive:
+            raise ClusterError(f"{name} does not run: nothing was done")
+        end({found[name].pid}, signal.SIGKILL, _KILL_SECONDS)
+        try:
+            yield
+        finally:
+            begun = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+            watched = [start(parts[name], cgroups.create())]
+            wait_until(parts[name], "the API server is ready", _api_server_is_ready, 90, watched)
+            since = begun if name == "kubelet" else None
+            wait_until(parts[name], f"the node {layout.NODE_NAME} is Ready", lambda: _node_is_ready(since), 90, watched)
+
+
 def status() -> ClusterStatus:
     """How the node is, without changing anything."""
     found = records()
@@ -203,7 +229,7 @@ def _start(parts: dict[str, Part], step: Step) -> None:
     begin("etcd", "kube-apiserver", "containerd", "registry")
     wait("containerd", "containerd takes requests", lambda: node.runtime_answers(programs), 30)
     node.load_images(programs)
-    wait("kube-apiserver", "the API server is ready", lambda: _kubectl("get", "--raw=/readyz").returncode == 0, 90)
+    wait("kube-apiserver", "the API server is ready", _api_server_is_ready, 90)
     begun = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     begin("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
     _apply_dns()
@@ -225,6 +251,10 @@ def _node_is_ready(since: datetime.datetime | None = None) -> bool:
         if condition["type"] == "Ready" and condition["status"] == "True":
             return since is None or datetime.datetime.fromisoformat(condition["lastHeartbeatTime"]) >= since
     return False
+
+
+def _api_server_is_ready() -> bool:
+    return _kubectl("get", "--raw=/readyz").returncode == 0
 
 
 def _service_account_exists() -> bool:

@@ -101,6 +101,8 @@ def start(part: Part, membership: Path) -> Record:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),
             (os.POSIX_SPAWN_DUP2, log, 2),
+            # Whoever holds a lock while it starts the node must not go on holding it through the node.
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _descriptors() if descriptor > 2),
         ],
         setsid=True,
     )
@@ -110,6 +112,10 @@ def start(part: Part, membership: Path) -> Record:
     temporary.write_text(json.dumps(dataclasses.asdict(record)))
     temporary.rename(_RECORDS / f"{part.name}.json")
     return record
+
+
+def _descriptors() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - names are all that is there.
 
 
 def records() -> dict[str, Record]:

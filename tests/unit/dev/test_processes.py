@@ -43,6 +43,19 @@ def test_a_started_part_joins_its_cgroup_first_and_is_found_again(sleeper: Recor
     assert os.getsid(sleeper.pid) == sleeper.pid
 
 
+def test_a_part_holds_no_lock_of_who_started_it(membership: Path, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        record = processes.start(Part("sleeper", ("sleep", "300")), membership)
+        try:
+            processes.wait_until(Part("sleeper", ()), "joined", membership.exists, 5, [record])
+            inode = os.fstat(lock.fileno()).st_ino
+            folder = Path(f"/proc/{record.pid}/fd")
+            assert inode not in {path.stat().st_ino for path in folder.iterdir() if path.exists()}
+        finally:
+            processes.end([record.pid], signal.SIGKILL, 5)
+
+
 def test_a_pid_used_again_is_not_the_part(sleeper: Record) -> None:
     stranger = dataclasses.replace(sleeper, started=sleeper.started - 1)
     before_a_reboot = dataclasses.replace(sleeper, boot="another")
