@@ -42,6 +42,9 @@ config:
 """
 """Text of the `Pulumi.yaml` in each stack's work folder."""
 
+# A deployment without resources, as `pulumi stack import` takes it.
+_NOTHING = '{"version": 3, "deployment": {}}'
+
 _STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 # https://github.com/pulumi/pulumi/blob/v3.274.1/pkg/backend/diy/stack_tags.go
@@ -234,6 +237,22 @@ class StackProject:
         """Remove the empty stack and its history; to `forget` is to do so whatever it has, which stays where it is."""
         # `destroy --remove` would save this run, and leave a backup of the checkpoint for ever.
         self._run("stack", "rm", "--yes", "--remove-backups", *(["--force"] if forget else []), self.stack)
+
+    def clear(self) -> None:
+        """Give the stack a state that has nothing, whatever is in its place. The backend keeps a copy of that."""
+        with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".json") as file:
+            file.write(_NOTHING)
+            file.flush()
+            self._run("stack", "import", "--stack", self.stack, "--file", file.name)
+
+    def clear_pending(self) -> None:
+        """Take the operations that were begun and not ended off the state; what has become of them is known."""
+        with tempfile.NamedTemporaryFile("r+", dir=self._folder, suffix=".json") as file:
+            self._run("stack", "export", "--stack", self.stack, "--file", file.name)
+            document = json.loads(Path(file.name).read_text())
+            document["deployment"].pop("pending_operations", None)
+            Path(file.name).write_text(json.dumps(document))
+            self._run("stack", "import", "--stack", self.stack, "--file", file.name)
 
     def remove_lock_files(self) -> bool:
         """Remove the locks of a stack of which there is nothing but locks; return whether that could be done.

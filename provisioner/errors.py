@@ -176,6 +176,30 @@ class StackNotFound(EngineError):
         super().__init__(f"stack {stack} is not in the state backend: see that backend_url is the one it was made with")
 
 
+class StateDamaged(EngineError):
+    """The stack's checkpoint is not what the engine has written: cut off, empty, or no checkpoint at all."""
+
+    reason = "StateDamaged"
+
+    def __init__(self, stack: str, detail: str) -> None:
+        super().__init__(
+            f"the state of stack {stack} is damaged ({detail}): the watcher's next update or destroy makes it anew "
+            "from what the cluster has"
+        )
+
+
+class StateRefused(EngineError):
+    """The stack's checkpoint can be read, and the engine does not take it: changed by hand, or by a newer engine."""
+
+    reason = "StateRefused"
+
+    def __init__(self, stack: str, detail: str) -> None:
+        super().__init__(
+            f"the engine refuses the state of stack {stack} ({detail}): put back a checkpoint that it wrote itself, "
+            f"from the backend's history or a backup, with `pulumi stack import --stack {stack} --file …`"
+        )
+
+
 class SecretsUnreadable(EngineError):
     """The passphrase or key does not open the secrets in the stack's state."""
 

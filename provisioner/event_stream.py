@@ -12,6 +12,8 @@ from pulumi.automation import EngineEvent
 
 from provisioner.failures import Diagnostic, plain
 
+# https://github.com/pulumi/pulumi/blob/v3.274.1/pkg/resource/deploy/deployment_executor.go
+_PENDING = "pending operations from previous deployment"
 _STACK_TYPE = "pulumi:pulumi:Stack"
 
 
@@ -22,12 +24,16 @@ class EventStream:
         changes: number of resources by operation, in the engine's words.
         outputs: the stack's outputs by name; secret ones are masked.
         errors: what went wrong, in the order of its being reported.
+        stack_is_new: whether the stack was made for the run.
+        has_pending: whether the state has operations that an earlier run has begun and not ended.
     """
 
     def __init__(self) -> None:
         self.changes: dict[str, int] = {}
         self.outputs: dict[str, Any] = {}
         self.errors: list[Diagnostic] = []
+        self.stack_is_new = False
+        self.has_pending = False
         self._complete = threading.Event()
 
     def add(self, event: EngineEvent) -> None:
@@ -35,6 +41,8 @@ class EventStream:
         diagnostic = event.diagnostic_event
         if diagnostic and diagnostic.severity == "error":
             self.errors.append(Diagnostic(plain(diagnostic.message), _resource(diagnostic.urn or "")))
+        if diagnostic and _PENDING in diagnostic.message:
+            self.has_pending = True
         outputs = event.res_outputs_event
         if outputs and outputs.metadata.type == _STACK_TYPE and outputs.metadata.new:
             self.outputs = dict(outputs.metadata.new.outputs or {})

@@ -18,6 +18,8 @@ from provisioner.errors import (
     SecretsUnreadable,
     StackLocked,
     StackNotFound,
+    StateDamaged,
+    StateRefused,
 )
 
 _LONGEST_QUOTE = 600
@@ -89,6 +91,11 @@ _CANCELLED = "update canceled"
 _LOCKED = "the stack is currently locked by"
 _OWNER = re.compile(r"created by (?P<user>.*)@(?P<host>[^\s@]+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
 _NOT_FOUND = re.compile(r"no stack named .* found")
+# What Go's JSON decoder says of a checkpoint; a backend that does not answer is told of in other words.
+_DAMAGED = re.compile(r"place 1: (?P<detail>unexpected end of JSON input|invalid character|json: )")
+_REFUSED = re.compile(
+    r"snapshot integrity failure; (?P<integrity>[^\n]*)|(?P<version>unsupported checkpoint version \d+)"
+)
 _WRONG_KEY = re.compile(r"incorrect passphrase|passphrase must be set|decrypting secret|secrets manager")
 # What the provider puts before the API server's answer.
 _PREAMBLE = re.compile(
@@ -130,6 +137,10 @@ def classify(stack: str, command: str, code: int, stderr: str, diagnostics: Sequ
         return StackNotFound(stack)
     if code < 0:
         return EngineKilled(command, -code)
+    if damaged := _DAMAGED.search(stderr):
+        return StateDamaged(stack, damaged["detail"].removesuffix(": "))
+    if refused := _REFUSED.search(stderr):
+        return StateRefused(stack, _quote(refused["integrity"] or refused["version"]))
     if any(diagnostic.message == _CANCELLED for diagnostic in diagnostics):
         return EngineInterrupted(command)
     for diagnostic in diagnostics:

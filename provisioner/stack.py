@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +19,15 @@ from pulumi import automation
 from provisioner import processes
 from provisioner.backend import Backend, StackProject
 from provisioner.engine import CommandFailed
-from provisioner.errors import EngineError, EngineFailed, EngineTimeout, LockOwner, StackLocked, StackNotFound
+from provisioner.errors import (
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    LockOwner,
+    StackLocked,
+    StackNotFound,
+    StateDamaged,
+)
 from provisioner.event_stream import EventStream
 from provisioner.failures import classify
 from provisioner.preview.model import Preview
@@ -47,12 +54,15 @@ class UpdateResult:
         outputs: the stack's outputs by name; empty after a destroy.
         seconds: how long it took, all engine runs included.
         engine_runs: how often the CLI was run for it.
+        stack_is_new: whether the stack was made for it: there was none, or its state was lost or damaged. It then knows
+            nothing of what it had declared before, and the new inputs do not.
     """
 
     changes: Mapping[str, int]
     outputs: Mapping[str, Any]
     seconds: float
     engine_runs: int
+    stack_is_new: bool = False
 
     @property
     def changed(self) -> bool:
@@ -133,7 +143,7 @@ class Stacks:
         """Delete all that the state knows, and the stack with it. Needs no inputs; fine if there is no such stack.
 
         A lock is treated as by `recover`. Objects that the state does not know stay: let `recover` finish an update
-        that was cut off first.
+        that was cut off first. A damaged state knows none.
 
         Raises:
             StackLocked: an owner is alive, or not known to be dead.
@@ -167,24 +177,48 @@ class Stacks:
             outputs=events.outputs,
             seconds=time.monotonic() - began,
             engine_runs=self._backend.engine.runs_of_this_thread - runs,
+            stack_is_new=events.stack_is_new,
         )
 
     def _up(self, inputs: StackInputs, slot: int) -> EventStream:
         project = self._backend.project(inputs.stack, slot)
-        if not project.seems_to_exist:
-            self._create(project)
+        is_new = not project.seems_to_exist and self._create(project)
         try:
-            return self._update(project, inputs)
-        except StackNotFound:
-            self._create(project)
-            return self._update(project, inputs)
+            events = self._update(project, inputs)
+        except (StackNotFound, StateDamaged) as error:
+            if isinstance(error, StateDamaged):
+                self._discard(project)
+            is_new = self._create(project)
+            events = self._update(project, inputs)
+        events.stack_is_new = is_new
+        if events.has_pending:
+            # All of them were of these inputs, or of some before that nothing is left of: each was just seen to.
+            self._clear_pending(project)
+        return events
 
-    def _create(self, project: StackProject) -> None:
+    def _create(self, project: StackProject) -> bool:
+        """Make the stack; return whether there was none."""
         try:
             project.create()
         except CommandFailed as failed:
             if _ALREADY_EXISTS not in failed.result.stderr:
                 raise self._error(project, "stack init", failed) from None
+            return False
+        return True
+
+    def _clear_pending(self, project: StackProject) -> None:
+        try:
+            project.clear_pending()
+        except CommandFailed as failed:
+            raise self._error(project, "stack import", failed) from None
+
+    def _discard(self, project: StackProject) -> None:
+        """Remove a stack whose state can't be read; what it has stays where it is."""
+        try:
+            project.clear()
+        except CommandFailed as failed:
+            raise self._error(project, "stack import", failed) from None
+        self._remove(project, forget=True)
 
     def _update(self, project: StackProject, inputs: StackInputs) -> EventStream:
         def up(pulumi: automation.Stack, on_event: OnEvent) -> None:
@@ -235,13 +269,19 @@ class Stacks:
             self._remove(project)
         except StackNotFound:
             pass
+        except StateDamaged:
+            self._discard(project)
         project.remove_folder()
         return events
 
     def _forget(self, stack: str, slot: int) -> EventStream:
         project = self._backend.project(stack, slot)
-        with suppress(StackNotFound):
+        try:
             self._remove(project, forget=True)
+        except StackNotFound:
+            pass
+        except StateDamaged:
+            self._discard(project)
         project.remove_folder()
         return EventStream()
 

@@ -88,7 +88,9 @@ class Controller:
         self._deletion = Deletion(
             cluster, observation, self._journal, self._engine, self._queue, report=self._report, forget=self._forget
         )
-        self._drifts = DriftWatch(cluster, settings.drift, self.part_changed, self._queue.add_after)
+        self._drifts = DriftWatch(
+            cluster, settings.drift, self.part_changed, self._queue.add_after, self._bindings.take
+        )
         # What each worker has taken, and when by time.monotonic.
         self._held: dict[int, tuple[str, float]] = {}
 

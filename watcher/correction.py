@@ -5,12 +5,14 @@ No engine runs for it, since the state has not changed. What is no longer ours i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from stacks.inputs import StackInputs
+from stacks.manifest import Manifest
+from stacks.review_app import manifests
 from watcher.cluster import DECLARED, Cluster
 from watcher.drift import Drift
-from watcher.preconditions import refuse_foreign_object, require_namespaces
+from watcher.preconditions import is_there, name_of, require_namespaces
 
 
 def correct(cluster: Cluster, inputs: StackInputs, found: Iterable[Drift]) -> None:
@@ -23,6 +25,27 @@ def correct(cluster: Cluster, inputs: StackInputs, found: Iterable[Drift]) -> No
     """
     require_namespaces(cluster, inputs)
     for one in found:
-        refuse_foreign_object(cluster, inputs.stack, one.manifest)
-        resource = DECLARED[one.manifest["apiVersion"], one.manifest["kind"]]
-        cluster.apply(resource, one.manifest["metadata"]["namespace"], one.manifest, inputs.stack)
+        is_there(cluster, inputs.stack, one.manifest)
+        _apply(cluster, inputs.stack, one.manifest)
+
+
+def restore(cluster: Cluster, inputs: StackInputs, absent: Collection[str]) -> None:
+    """Make anew what is gone of a stack, before the engine: that can't update what its state has and is not there.
+
+    Args:
+        cluster: where.
+        inputs: what the stack was last asked to declare.
+        absent: what is gone, as `Kind namespace/name`; what the stack did not declare is left to the engine.
+
+    Raises:
+        ApiRefused, ClusterUnreachable: one of them could not be applied.
+    """
+    for manifest in manifests(inputs):
+        # A Job is not updated but replaced, and some are gone for good.
+        if manifest["kind"] != "Job" and name_of(manifest) in absent:
+            _apply(cluster, inputs.stack, manifest)
+
+
+def _apply(cluster: Cluster, stack: str, manifest: Manifest) -> None:
+    resource = DECLARED[manifest["apiVersion"], manifest["kind"]]
+    cluster.apply(resource, manifest["metadata"]["namespace"], manifest, stack)

@@ -41,6 +41,7 @@ class DriftWatch:
         mode: what is done about it.
         on_change: called with the name of each stack of which an object came, changed or went.
         look_again: has a ReviewApp looked at in so many seconds.
+        have_rights: called with a ReviewApp and a namespace before something is done there, and where it can't be seen.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class DriftWatch:
         mode: Mode,
         on_change: Callable[[str], None],
         look_again: Callable[[str, float], None],
+        have_rights: Callable[[str, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster = cluster
         self._mode: Mode = mode
         self._look_again = look_again
+        self._have_rights = have_rights
         self._clock = clock
         self._parts = PartMetadata(cluster, on_change)
         self._lock = threading.Lock()
@@ -80,6 +83,10 @@ class DriftWatch:
         entry = view.entry
         if self._mode == "ignore" or entry is None or entry.phase != "applied":
             return
+        namespace = entry.inputs.namespace
+        if self._parts.is_forbidden(namespace):
+            # Somebody has taken them from us, or the namespace was made anew.
+            self._have_rights(view.name, namespace)
         found = self._lasting(view, entry.inputs)
         if not found:
             return
@@ -92,6 +99,7 @@ class DriftWatch:
             self._corrected.setdefault(view.name, []).append(self._clock())
             self._seen.pop(view.name, None)
         try:
+            self._have_rights(view.name, namespace)
             correct(self._cluster, entry.inputs, found)
         except ReviewAppError:
             self._tell(view, "Drifted", message)

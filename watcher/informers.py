@@ -45,6 +45,8 @@ class Informer:
         """Prepare an informer; with `index_label`, `labelled` finds objects by that label's value."""
         self.resource = resource
         self.last_contact = time.monotonic()
+        self.is_forbidden = False
+        """Whether the server's last answer was that we have not the right to look."""
         self._cluster = cluster
         self._on_change = on_change
         self._label_selector = label_selector
@@ -109,6 +111,7 @@ class Informer:
             except ResourceVersionGone:
                 version = None
             except ApiRefused as refused:
+                self.is_forbidden = refused.status == 403
                 # The kind has gone: a list finds that there are none.
                 version = None
                 if not (self.resource.optional and refused.status == 404):
@@ -127,6 +130,7 @@ class Informer:
     def _list(self) -> str:
         items, version = self._cluster.list(self.resource, self._namespace, self._label_selector, self._name)
         self.last_contact = time.monotonic()
+        self.is_forbidden = False
         for item in items:
             # Items of a list carry neither: https://kubernetes.io/docs/reference/using-api/api-concepts/#collections
             item.setdefault("apiVersion", self.resource.api_version)

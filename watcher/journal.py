@@ -39,6 +39,7 @@ class Entry:
         inputs: what the stack was last asked to declare.
         namespaces: every namespace in which the stack may have objects.
         host: where the engine of this phase was started.
+        earlier_hosts: where engines were started before that one, none of which is known to have ended well.
     """
 
     review_app: str
@@ -46,6 +47,16 @@ class Entry:
     inputs: StackInputs
     namespaces: tuple[str, ...]
     host: str
+    earlier_hosts: tuple[str, ...] = ()
+
+    def begun(self, phase: Phase, host: str) -> Entry:
+        """Return what to write before an engine is started for it: those that were cut off may have left a lock."""
+        earlier = {self.host, *self.earlier_hosts} - {host}
+        return dataclasses.replace(self, phase=phase, host=host, earlier_hosts=tuple(sorted(earlier)))
+
+    def ended(self, phase: Phase) -> Entry:
+        """Return what to write when the engine has ended well: no earlier one has left anything."""
+        return dataclasses.replace(self, phase=phase, earlier_hosts=())
 
     @property
     def digest(self) -> str:
@@ -247,6 +258,7 @@ def _secret(entry: Entry, namespace: str) -> Object:
         "phase": entry.phase,
         "namespaces": entry.namespaces,
         "host": entry.host,
+        "earlierHosts": entry.earlier_hosts,
         "inputs": entry.inputs.model_dump(mode="json"),
     }
     return {
@@ -271,6 +283,7 @@ def _entry(secret: Object) -> Entry:
             inputs=StackInputs.model_validate(document["inputs"]),
             namespaces=tuple(document["namespaces"]),
             host=document["host"],
+            earlier_hosts=tuple(document.get("earlierHosts", ())),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(str(error)) from None

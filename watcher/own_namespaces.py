@@ -29,7 +29,7 @@ from watcher.cluster import (
 )
 
 _BOUNDS = {resource.kind: resource for resource in (QUOTAS, LIMIT_RANGES, NETWORK_POLICIES)}
-_COPY = "copy-of-named"
+COPY = "copy-of-named"
 # The API server fills these itself, for one service account of one namespace.
 _TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type, not a token.
 
@@ -99,11 +99,11 @@ def _copy(cluster: Cluster, inputs: StackInputs, own: OwnNamespace, named: Named
     copied = {key: source[key] for key in ("type", "data", "binaryData") if key in source}
     if live and {key: live[key] for key in ("type", "data", "binaryData") if key in live} == copied:
         return
-    labels = object_labels(inputs, _COPY)
+    labels = object_labels(inputs, COPY)
     body: Object = {"apiVersion": "v1", "kind": named.kind, **copied}
     cluster.apply(resource, inputs.namespace, body | {"metadata": {"name": named.name, "labels": labels}}, inputs.stack)
 
 
 def _is_copy(live: Object, stack: str) -> bool:
     labels = section(live, "metadata", "labels")
-    return ownership(live, stack) is Ownership.OURS and labels.get(naming.COMPONENT_LABEL) == _COPY
+    return ownership(live, stack) is Ownership.OURS and labels.get(naming.COMPONENT_LABEL) == COPY

@@ -74,6 +74,11 @@ class PartMetadata:
             for item in informer.labelled(stack)
         ]
 
+    def is_forbidden(self, namespace: str) -> bool:
+        """Whether a namespace that is followed can't be seen any more, for want of rights."""
+        with self._lock:
+            return any(informer.is_forbidden for informer in self._followed.get(namespace, ()))
+
     def stop(self) -> None:
         """Follow no namespace."""
         self.follow(())

@@ -96,22 +96,26 @@ def require_shared(cluster: Cluster, spec: Spec) -> None:
             raise ApplyRefused(target, "NotShared", f"it lacks the label {label}", remedy)
 
 
-def refuse_foreign(cluster: Cluster, inputs: StackInputs) -> None:
+def refuse_foreign(cluster: Cluster, inputs: StackInputs) -> list[str]:
     """Look up every name that the stack declares, before the engine silently merges into what is there.
+
+    Returns:
+        What is not there, as `Kind namespace/name`.
 
     Raises:
         ForeignObject: one of the names belongs to an object that this stack did not make.
     """
-    for manifest in manifests(inputs):
-        refuse_foreign_object(cluster, inputs.stack, manifest)
+    declared = manifests(inputs)
+    return [name_of(manifest) for manifest in declared if not is_there(cluster, inputs.stack, manifest)]
 
 
-def refuse_foreign_object(cluster: Cluster, stack: str, manifest: Manifest) -> None:
-    """Look up the name of one object that a stack declares; errors as from `refuse_foreign`."""
+def is_there(cluster: Cluster, stack: str, manifest: Manifest) -> bool:
+    """Return whether an object that a stack declares is there; errors as from `refuse_foreign`."""
     metadata = manifest["metadata"]
     live = cluster.get(DECLARED[manifest["apiVersion"], manifest["kind"]], metadata["namespace"], metadata["name"])
     if ownership(live, stack) is Ownership.FOREIGN:
         raise ForeignObject(name_of(manifest), "it lacks this stack's label or field manager")
+    return live is not None
 
 
 def name_of(manifest: Manifest) -> str:

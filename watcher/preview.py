@@ -27,9 +27,9 @@ from watcher.journal import Entry, Journal
 from watcher.lookups import look_up
 from watcher.observation import asked_app, asked_stack
 from watcher.preconditions import (
+    is_there,
     name_of,
     namespaces,
-    refuse_foreign_object,
     require_build_secrets,
     require_namespace,
     require_shared,
@@ -194,7 +194,7 @@ def _looks(
         yield "whether what the config names is shared", partial(require_shared, cluster, spec)
     yield "whether the Secrets of the build are there", partial(require_build_secrets, missing)
     for manifest in manifests(inputs):
-        look = partial(refuse_foreign_object, cluster, inputs.stack, manifest)
+        look = partial(is_there, cluster, inputs.stack, manifest)
         yield f"whether {name_of(manifest)} is somebody else's", look
 
 

@@ -36,7 +36,7 @@ from watcher.journal import Entry, Journal, Phase
 from watcher.leadership import Term
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS
 from watcher.preconditions import phase, require_namespaces
-from watcher.sweep import going, sweep
+from watcher.sweep import clear_undeclared, going, sweep
 
 _log = structlog.get_logger()
 
@@ -71,21 +71,23 @@ class StackWork:
         """
         inputs = action.inputs
         if action.unfinished == inputs:
-            result = self._count("recover", self._stacks.recover(inputs, slot, self._is_dead))
+            result = self._recover(view.entry, inputs, slot)
         else:
             result = self._count("up", self._stacks.up(inputs, slot))
+            if result.stack_is_new:
+                self._clear_undeclared(view.entry, inputs)
         tags = stack_tags(parse(section(view.review_app, "spec")), inputs)
         self._stacks.tag(inputs.stack, tags, slot)
         return result
 
-    def finish(self, unfinished: StackInputs, slot: int) -> bool:
+    def finish(self, entry: Entry | None, unfinished: StackInputs, slot: int) -> bool:
         """Finish an update that was cut off, so that the state knows every object that it made; return whether it does.
 
         Where that can't be done, what it made is left to the new inputs, or to the sweep.
         """
         try:
             require_namespaces(self._cluster, unfinished)
-            self._count("recover", self._stacks.recover(unfinished, slot, self._is_dead))
+            self._recover(entry, unfinished, slot)
         except (ApplyRefused, EngineFailed, EngineKilled, EngineTimeout) as error:
             _log.warning("not_finished", stack=unfinished.stack, error=str(error))
             return False
@@ -95,7 +97,11 @@ class StackWork:
         """Write down what the stack is asked to declare, and where it may have objects now `and_before`."""
         before = view.entry.namespaces if view.entry and and_before else ()
         namespaces = {inputs.namespace, self._settings.build_namespace, *before}
-        entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), socket.gethostname())
+        host = socket.gethostname()
+        entry = Entry(view.name, phase, inputs, tuple(sorted(namespaces)), host)
+        if view.entry and phase == "applying":
+            earlier = view.entry.begun(phase, host).earlier_hosts
+            entry = dataclasses.replace(entry, earlier_hosts=earlier)
         self._journal.write(entry)
         return entry
 
@@ -108,9 +114,9 @@ class StackWork:
         there = [place for place in phases if phases[place] == "there" and self._places.may_clear(name, place, entry)]
         if not action.engine_done:
             if action.unfinished:
-                self.finish(action.unfinished, slot)
+                self.finish(entry, action.unfinished, slot)
             if entry:
-                self._journal.write(dataclasses.replace(entry, phase="destroying", host=socket.gethostname()))
+                self._journal.write(entry.begun("destroying", socket.gethostname()))
             # The engine would wait for what is on its way out, a worker with it, for as long as somebody's finalizer
             # holds it; an operator's does for as long as that does not run.
             holds = entry and (entry.phase == "destroying" or _has_operator(entry.inputs))
@@ -127,12 +133,26 @@ class StackWork:
                 _log.warning("destroy_waits", review_app=name, stack=action.stack, left=left, error=str(error))
                 return left
             if entry:
-                self._journal.write(dataclasses.replace(entry, phase="destroyed"))
+                self._journal.write(entry.ended("destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack, **figures(result))
         own = set(own_namespaces.remove(self._cluster, action.stack, there))
         left = [f"Namespace {place}" for place in sorted(own)]
         left += self._sweep(action.stack, [place for place in there if place not in own])
         return left + going(self._cluster, action.stack, [place for place in phases if phases[place] == "going"])
+
+    def _recover(self, entry: Entry | None, inputs: StackInputs, slot: int) -> UpdateResult:
+        result = self._count("recover", self._stacks.recover(inputs, slot, self._is_dead))
+        # The state may have been lost in what was cut off.
+        self._clear_undeclared(entry, inputs)
+        return result
+
+    def _clear_undeclared(self, entry: Entry | None, inputs: StackInputs) -> None:
+        """Delete what a stack has of former inputs: its state, where it was made anew, does not know of that."""
+        if entry is None:
+            return
+        there = [place for place in entry.namespaces if phase(self._cluster, place) == "there"]
+        if cleared := clear_undeclared(self._cluster, inputs, there, self._settings.build_namespace):
+            _log.warning("undeclared_removed", stack=inputs.stack, what=cleared)
 
     def clear_unnoted(self, review_app: Object | None) -> list[str]:
         """Delete the namespace of an app that came no further; return what is still on its way out."""
@@ -173,7 +193,8 @@ class StackWork:
         return result
 
     def _is_dead(self, owner: LockOwner) -> bool:
-        hosts = {entry.host for entry in self._journal.all()} - {socket.gethostname()}
+        entries = self._journal.all()
+        hosts = {host for entry in entries for host in (entry.host, *entry.earlier_hosts)} - {socket.gethostname()}
         return lock_owners.is_dead(self._cluster, self._settings.namespace, hosts, self._term, owner)
 
 

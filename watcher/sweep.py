@@ -9,8 +9,13 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from itertools import product
 
-from stacks.review_app import stack_label_selector
-from watcher.cluster import IN_APPS, IN_BUILDS, ApiRefused, Cluster, Object, Resource
+from provisioner.ownership import Ownership, ownership
+from stacks import naming
+from stacks.inputs import StackInputs
+from stacks.review_app import manifests, stack_label_selector
+from watcher import own_namespaces
+from watcher.cluster import IN_APPS, IN_BUILDS, ApiRefused, Cluster, Object, Resource, section
+from watcher.preconditions import name_of
 
 # The API server's own, which go by themselves.
 _PASSING = {"foregroundDeletion", "orphan", "kubernetes.io/pvc-protection", "batch.kubernetes.io/job-tracking"}
@@ -33,6 +38,23 @@ def sweep(cluster: Cluster, stack: str, namespaces: Iterable[str], builds: str) 
             cluster.delete_seen(resource, item)
         left.append(_named(resource, item))
     return left
+
+
+def clear_undeclared(cluster: Cluster, inputs: StackInputs, namespaces: Iterable[str], builds: str) -> list[str]:
+    """Delete what the engine has made of a stack that is not declared; return what that was, as `Kind namespace/name`.
+
+    For a stack whose state does not know all that it has made. What the engine has not applied stays.
+    """
+    declared = {name_of(manifest) for manifest in manifests(inputs)}
+    cleared: list[str] = []
+    for resource, item in _labelled(cluster, inputs.stack, namespaces, builds):
+        name = name_of({"kind": resource.kind, **item})
+        is_copy = section(item, "metadata", "labels").get(naming.COMPONENT_LABEL) == own_namespaces.COPY
+        if name in declared or is_copy or ownership(item, inputs.stack) is not Ownership.OURS:
+            continue
+        cluster.delete_seen(resource, item)
+        cleared.append(name)
+    return cleared
 
 
 def going(cluster: Cluster, stack: str, namespaces: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from provisioner.review_app import parse
 from watcher import decide as decisions
 from watcher.app_namespaces import AppNamespaces
 from watcher.cluster import Cluster
+from watcher.correction import restore
 from watcher.decide import Apply, Failure, View
 from watcher.journal import HostHeld, JournalChanged, StackHeld
 from watcher.leadership import NotLeading
@@ -103,12 +104,14 @@ class Updates:
         if view.failure and view.failure.is_seen and view.failure.digest == action.inputs.digest():
             refuse_standing(self._cluster, action.inputs, view.failure.error)
         require_kinds(self._cluster, action.inputs)
-        refuse_foreign(self._cluster, action.inputs)
+        absent = refuse_foreign(self._cluster, action.inputs)
+        if view.entry:
+            restore(self._cluster, view.entry.inputs, absent)
 
     def _update(self, view: View, action: Apply, slot: int) -> None:
         finished = True
         if action.unfinished and action.unfinished != action.inputs:
-            finished = self._engine.finish(action.unfinished, slot)
+            finished = self._engine.finish(view.entry, action.unfinished, slot)
         # What was cut off may have left objects where the last inputs had them.
         entry = self._engine.note(view, action.inputs, "applying", and_before=True)
         # Said before the engine runs: it is what people see first.

@@ -8,7 +8,8 @@ from tests.e2e.pull_request import PullRequest
 from tests.e2e.side_by_side import side_by_side
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
-from watcher.cluster import NETWORK_POLICIES, SERVICES, Cluster
+from watcher import rights
+from watcher.cluster import DEPLOYMENTS, NETWORK_POLICIES, ROLE_BINDINGS, SERVICES, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -34,3 +35,30 @@ def test_it_is_put_right_within_seconds_and_without_an_engine(
     until(as_declared, "both are as declared", 20)
     until(lambda: ("Warning", "Corrected") in pull_request.events(), "it is told of", 10)
     assert watcher.engine_runs(pull_request.name) == runs
+
+
+@side_by_side
+def test_rights_that_were_taken_away_are_no_hindrance(
+    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+) -> None:
+    pull_request.open(commits["broken"])
+    watcher.until_updated(pull_request.name)
+    pull_request.until_condition("Built", "False", "BuildFailed")
+    cluster.delete(ROLE_BINDINGS, pull_request.namespace, rights.APPS_ROLE)
+    cluster.delete(SERVICES, pull_request.namespace, pull_request.app)
+    until(lambda: cluster.get(SERVICES, pull_request.namespace, pull_request.app), "it is there again", 30)
+
+
+@side_by_side
+def test_what_is_deleted_right_before_a_push_is_made_anew(
+    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+) -> None:
+    pull_request.open(commits["broken"])
+    watcher.until_updated(pull_request.name)
+    pull_request.until_condition("Built", "False", "BuildFailed")
+    cluster.delete(DEPLOYMENTS, pull_request.namespace, pull_request.app)
+    # The engine has to update it, and can't update what is not there.
+    env = {"values": [{"name": "GREETING", "value": "changed"}]}
+    pull_request.push(commits["crashing"], config={"env": env})
+    until(lambda: len(watcher.engine_runs(pull_request.name)) >= 2, "it is updated", 20)
+    assert watcher.said("update_failed", pull_request.name) == []

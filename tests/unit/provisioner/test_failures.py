@@ -16,6 +16,8 @@ from provisioner.errors import (
     SecretsUnreadable,
     StackLocked,
     StackNotFound,
+    StateDamaged,
+    StateRefused,
 )
 from provisioner.failures import Diagnostic, classify, lock_owners, plain
 
@@ -196,3 +198,42 @@ def test_owners_of_nothing() -> None:
 
 def test_plain_text_has_no_colours() -> None:
     assert plain("<{%fg 1%}>error: <{%reset%}>\x1b[31mno\x1b[0m\n") == "error: no"
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "error: failed to load checkpoint: place 1: unexpected end of JSON input",
+        "error: getting stack configuration: get stack secrets manager: failed to load checkpoint: place 1: invalid "
+        "character '}' looking for beginning of value",
+        "error: place 1: json: cannot unmarshal array into Go value of type apitype.VersionedCheckpoint",
+    ],
+)
+def test_a_state_that_is_no_checkpoint_is_damaged(stderr: str) -> None:
+    assert isinstance(failure(stderr=stderr), StateDamaged)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "detail"),
+    [
+        (
+            "error: The Pulumi CLI encountered a snapshot integrity error. This is a bug!\nError:             getting "
+            "stack configuration: get stack secrets manager: snapshot integrity failure; refusing to use it: magic "
+            "cookie mismatch; possible tampering/corruption detected\n",
+            "refusing to use it: magic cookie mismatch; possible tampering/corruption detected",
+        ),
+        (
+            "error: failed to load checkpoint: unsupported checkpoint version 99",
+            "unsupported checkpoint version 99",
+        ),
+    ],
+)
+def test_a_state_that_the_engine_refuses_is_nobodys_to_make_anew(stderr: str, detail: str) -> None:
+    error = failure(stderr=stderr)
+    assert isinstance(error, StateRefused)
+    assert detail in str(error)
+
+
+def test_a_backend_that_does_not_answer_has_damaged_nothing() -> None:
+    stderr = 'error: failed to load checkpoint: blob (key "a.json") (code=Unknown): 503 Service Unavailable'
+    assert not isinstance(failure(stderr=stderr), StateDamaged | StateRefused)

@@ -47,12 +47,15 @@ class Watched:
         self.corrected: list[list[Drift]] = []
         self.told: list[tuple[str, str]] = []
         self.looks: list[float] = []
+        self.rights: list[tuple[str, str]] = []
+        self.forbidden = False
         self.error: Exception | None = None
         self.watch = DriftWatch(
             Cluster.__new__(Cluster),
             mode,
             lambda stack: None,
             lambda name, seconds: self.looks.append(seconds),
+            lambda name, namespace: self.rights.append((name, namespace)),
             self.clock,
         )
         self.watch._parts = self  # type: ignore[assignment]
@@ -65,6 +68,9 @@ class Watched:
 
     def _tell(self, cluster: object, review_app: object, event: Event) -> None:
         self.told.append((event.reason, event.message))
+
+    def is_forbidden(self, namespace: str) -> bool:
+        return self.forbidden
 
     def of(self, stack: str, namespace: str) -> list[Object]:
         return self.live
@@ -184,3 +190,18 @@ class TestFields:
         live = [item for item in applied(building) if item["kind"] != "Job"]
         assert [one.key[0] for one in drift(building, live)] == ["Job"]
         assert drift(INPUTS, without("Job")) == []
+
+
+def test_rights_that_were_taken_are_had_again_before_anything_is_put_right() -> None:
+    watched = Watched()
+    watched.forbidden = True
+    watched.step()
+    assert watched.rights == [("acme-shop-42", "review-shop")]
+    watched.forbidden = False
+    watched.step()
+    assert len(watched.rights) == 1
+    watched.live = without("Service")
+    watched.step()
+    watched.step(2)
+    assert len(watched.corrected) == 1
+    assert len(watched.rights) == 2
