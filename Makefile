@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crd docs image release down clean benchmark venv
+.PHONY: help demo test check crd docs image release down clean benchmark chaos venv
 
 # Without it, pyright asks the package index for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -40,6 +40,9 @@ release: ## Make dist/: wheel, source archive, bill of materials.
 
 benchmark: ## Measure the watcher against kubectl apply.
 	@dev/bootstrap.sh benchmark
+
+chaos: ## Break N things at random under load, and see that all heals: make chaos N=100.
+	@N=$(N) SEED=$(SEED) FAULT='$(FAULT)' dev/bootstrap.sh test tests/chaos/endless.py -q -s
 
 down: ## Stop all that was started.
 	@dev/bootstrap.sh down

@@ -34,7 +34,8 @@ class _Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         folder = nodeid.split("/")[1]
-        return folder if folder in {"builds", "e2e", "integration"} else nodeid
+        # A process works with one installation at a time, and others wait for it to end.
+        return {"builds": "builds", "chaos": "e2e", "e2e": "e2e", "integration": "integration"}.get(folder, nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 _NAMESPACE = "e2e-takeovers"
 _MOST_OPEN = 6
+_HAND_OVERS = 5
 
 
 class Load:
@@ -115,12 +116,61 @@ def test_takeovers(
     cluster.delete(NAMESPACES, None, _NAMESPACE)
     sys.stdout.write(
         f"\nseed {seed}: {number} kills, {len(load.open) + len(load.closed)} review apps; the next one acts after "
-        f"{min(seconds):.1f} to {max(seconds):.1f} s (median {statistics.median(seconds):.1f}); at most "
-        f"{counts.most_on_one_stack} engine on one stack in {counts.looks} looks; left: {left or 'nothing'}\n"
+        f"{_span(seconds)}; at most {counts.most_on_one_stack} engine on one stack in {counts.looks} looks; left: "
+        f"{left or 'nothing'}\n"
     )
     assert counts.most_on_one_stack == 1
     assert left == []
     assert max(seconds) < 15
+
+
+def test_hand_overs(
+    cluster: Cluster,
+    sample: Sample,
+    commits: dict[str, str],
+    watchers: tuple[RunningWatcher, RunningWatcher],
+) -> None:
+    leader, other = watchers
+    _until_leads(leader)
+    idle: list[float] = []
+    busy: list[float] = []
+    for _ in range(_HAND_OVERS):
+        idle.append(_hand_over(leader, other))
+        leader, other = other, leader
+    load = Load(cluster, sample, leader, [commits["broken"]])
+    with EngineCounts(leader.folder) as counts:
+        for _ in range(_HAND_OVERS):
+            until(leader.engines, "engines run")
+            busy.append(_hand_over(leader, other))
+            leader, other = other, leader
+        load.stop()
+        for pull_request in load.open:
+            pull_request.close()
+        for pull_request in [*load.open, *load.closed]:
+            pull_request.until_gone()
+    left = [entry for pull_request in [*load.open, *load.closed] for entry in pull_request.left()]
+    cluster.delete(NAMESPACES, None, _NAMESPACE)
+    sys.stdout.write(
+        f"\n{_HAND_OVERS} hand-overs each, SIGTERM until the other acts: without engines {_span(idle)}, with engines "
+        f"running {_span(busy)}; at most {counts.most_on_one_stack} engine on one stack; left: {left or 'nothing'}\n"
+    )
+    assert counts.most_on_one_stack == 1
+    assert left == []
+
+
+def _hand_over(leader: RunningWatcher, other: RunningWatcher) -> float:
+    """Tell the leader to end; return how many seconds it took until the other acted. Both run after it."""
+    began = time.monotonic()
+    os.kill(leader.pid, signal.SIGTERM)
+    _until_leads(other)
+    seconds = time.monotonic() - began
+    assert leader.stop() == 0
+    leader.start()
+    return seconds
+
+
+def _span(seconds: list[float]) -> str:
+    return f"{min(seconds):.1f} to {max(seconds):.1f} s (median {statistics.median(seconds):.1f})"
 
 
 def _until_leads(watcher: RunningWatcher) -> None:

@@ -1,0 +1,84 @@
+"""State that is lost or spoiled, locks that nobody holds, a server that has ended: the backend and the work folders.
+
+Nobody notices before an engine works with the stack, so that each is followed by a push.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+
+from dev import postgres
+from tests.chaos.faults import Fault, NotReached
+from tests.chaos.stage import Stage
+from tests.chaos.state import Damage, dead_pid
+from tests.chaos.stores import Table
+
+_DAMAGES: tuple[Damage, ...] = ("deleted", "cut off", "emptied", "garbled")
+
+
+def _stack(stage: Stage, chosen: random.Random) -> str:
+    open_ones = {one.pull_request.stack for one in stage.apps()}
+    known = sorted(open_ones.intersection(_answered(stage)))
+    if not known:
+        raise NotReached("no stack is there")
+    return chosen.choice(known)
+
+
+def _answered(stage: Stage) -> list[str]:
+    try:
+        return stage.state.stacks()
+    except postgres.Failed as error:
+        raise NotReached(str(error)) from None
+
+
+def _checkpoint(how: Damage) -> Fault:
+    def inject(stage: Stage, chosen: random.Random) -> str:
+        stack = _stack(stage, chosen)
+        try:
+            stage.state.damage(stack, how)
+        except (LookupError, postgres.Failed) as error:
+            raise NotReached(str(error)) from None
+        stage.load.urge(stack)
+        return stack
+
+    return Fault(f"checkpoint {how}", "state", inject, 0.7)
+
+
+def _lock(stage: Stage, chosen: random.Random) -> str:
+    stack = _stack(stage, chosen)
+    # Of another machine nobody could say that its process is gone.
+    host = chosen.choice(stage.replicas).host
+    try:
+        stage.state.plant_lock(stack, host, dead_pid())
+    except postgres.Failed as error:
+        raise NotReached(str(error)) from None
+    stage.load.urge(stack)
+    return f"{stack}, of {host}"
+
+
+def _work_folder(stage: Stage, chosen: random.Random) -> str:
+    stack = _stack(stage, chosen)
+    shutil.rmtree(stage.state.work_folder(stack), ignore_errors=True)
+    stage.load.urge(stack)
+    return stack
+
+
+def _server(stage: Stage, chosen: random.Random) -> str:
+    if not isinstance(stage.state.store, Table):
+        raise NotReached("the state is in a folder")
+    server, seconds = stage.state.store.server, chosen.uniform(0, 6)
+    server.stop()
+    time.sleep(seconds)
+    server.start()
+    return f"away for {seconds:.1f} s"
+
+
+FAULTS = (
+    *(_checkpoint(how) for how in _DAMAGES),
+    Fault("stale lock", "state", _lock, 1.5),
+    Fault("work folder deleted", "state", _work_folder),
+)
+SERVER = Fault("PostgreSQL ended", "state", _server, 2.0)
+"""Only where the state is in a server of ours."""
