@@ -1,13 +1,14 @@
 """Evaluates policies as IAM does, in the part of its language that ours are written in; refuses what it does not know.
 
 A stand-in for the policy simulator, which only AWS has. Moto's own evaluation leaves conditions out; where there are
-none, tests hold the two against each other.
+none, tests hold the two against each other; `role` makes what moto is asked as.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
@@ -41,6 +42,30 @@ def decide(
         if _applies(statement, action, resource, context or {}, principal)
     ]
     return "denied" if "Deny" in found else "allowed" if "Allow" in found else "nothing"
+
+
+def role(client: Callable[[str], Any], account: str, name: str, policy: Mapping[str, Any]) -> dict[str, str]:
+    """Make a role that has this policy and no other, for anybody of the account; return its credentials for boto3.
+
+    Args:
+        client: gives a client of a service, as an administrator.
+        account: number of the account.
+        name: the role's.
+        policy: the document.
+    """
+    trusted = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    iam = client("iam")
+    iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    )
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    arn = f"arn:aws:iam::{account}:role/{name}"
+    given = client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return {
+        "aws_access_key_id": given["AccessKeyId"],
+        "aws_secret_access_key": given["SecretAccessKey"],
+        "aws_session_token": given["SessionToken"],
+    }
 
 
 def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Context, principal: str | None) -> bool:

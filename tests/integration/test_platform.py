@@ -15,6 +15,7 @@ from provisioner.platform import Platform, aws_plugin
 from provisioner.platform_settings import PlatformSettings
 from stacks import platform_policies as policies
 from stacks.platform_inputs import PlatformInputs
+from tests import iam
 from tests.integration import aws_provider
 
 pytestmark = pytest.mark.engine
@@ -58,16 +59,7 @@ def credentials(address: str, bucket: str, name: str, policy: policies.Policy) -
         return boto3.client(service, endpoint_url=address, region_name="us-east-1")  # pyright: ignore
 
     client("s3").create_bucket(Bucket=bucket)
-    iam = client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policies.key_policy(PLATFORM)))
-    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
-    arn = f"arn:aws:iam::{PLATFORM.account}:role/{name}"
-    given = client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return {
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
-    }
+    return {key.upper(): value for key, value in iam.role(client, PLATFORM.account, name, policy).items()}
 
 
 def test_its_life(tmp_path: Path, account: Path) -> None:

@@ -27,6 +27,7 @@ from builder.errors import FetchRefusedError
 from builder.fetch import Source, fetch
 from stacks import platform_policies as policies
 from stacks.platform_inputs import PlatformInputs
+from tests import iam
 from tests.program.test_platform_program import Registered, declared
 
 ACCOUNT = "123456789012"
@@ -109,17 +110,7 @@ def made(registered: Registered) -> Iterator[Made]:
 
 
 def role(name: str, policy: policies.Policy) -> dict[str, str]:
-    """Return credentials of a role that has this policy and no other."""
-    iam = client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policies.key_policy(PLATFORM)))
-    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policies.as_json(policy))
-    arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
-    given = client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return {
-        "aws_access_key_id": given["AccessKeyId"],
-        "aws_secret_access_key": given["SecretAccessKey"],
-        "aws_session_token": given["SessionToken"],
-    }
+    return iam.role(client, ACCOUNT, name, policy)
 
 
 def refused(action: Callable[[], Any]) -> bool:
