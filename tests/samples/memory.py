@@ -107,6 +107,14 @@ class MemoryCluster(Cluster):
     def try_apply(self, resource: Resource, namespace: str | None, body: Object, manager: str) -> None:
         """Refuse nothing."""
 
+    def delete_alone(self, resource: Resource, item: Object) -> None:
+        with self._changed:
+            for key, live in list(self.objects.items()):
+                owners = live["metadata"].get("ownerReferences", ())
+                if any(owner["uid"] == item["metadata"]["uid"] for owner in owners):
+                    del self.objects[key]["metadata"]["ownerReferences"]
+        self.delete_seen(resource, item)
+
     def delete_seen(self, resource: Resource, item: Object) -> None:
         self.delete(resource, item["metadata"].get("namespace"), item["metadata"]["name"])
 

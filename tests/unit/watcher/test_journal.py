@@ -213,3 +213,20 @@ def test_a_lost_answer_before_another_entry_is_looked_at_first() -> None:
     assert journal.get("acme-shop-42") == entry("applying", inputs())
     journal.write(entry("applying", inputs(commitHash=SECOND)))
     assert len(secrets.items) == 1
+
+
+def test_what_somebody_else_has_written_is_learnt_and_can_be_written_on() -> None:
+    secrets = Secrets()
+    mine, theirs = Journal(secrets, "system"), Journal(secrets, "system")
+    mine.load()
+    name = "acme-shop-42"
+    mine.learn(name)
+    assert mine.get(name) is None
+    theirs.write(entry("applying", inputs()))
+    mine.learn(name)
+    found = mine.get(name)
+    assert found
+    assert mine.holder(STACK) == name
+    mine.write(dataclasses.replace(found, phase="applied"))
+    theirs.load()
+    assert (theirs.get(name) or found).phase == "applied"
