@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ from provisioner.engine import PROVIDER, PROVIDER_FOLDER, Engine
 from provisioner.errors import ReviewAppError
 from provisioner.key_service import KEY_URL, KeyService
 from provisioner.settings import Settings
-
-PROJECT = "reviewapp"
-"""Name of the Pulumi project that all stacks belong to."""
+from provisioner.stack_files import PROJECT, StackFiles
+from provisioner.state_copy import require_here
+from provisioner.state_store import StateStore, open_store
 
 # `enableSecretMutable`: a changed Secret is updated in place; the provider's default is to delete it and make it
 # anew, while Pods that refer to it cannot start.
@@ -46,9 +46,6 @@ config:
 _NOTHING = '{"version": 3, "deployment": {}}'
 
 _STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-
-# https://github.com/pulumi/pulumi/blob/v3.274.1/pkg/backend/diy/stack_tags.go
-_TAGS_VERSION = 1
 
 # Credentials that the state backend or the key service needs, by the start of their variables' names.
 _CREDENTIALS: dict[str, tuple[str, ...]] = {
@@ -100,6 +97,7 @@ class Backend:
         folder = settings.data_folder.absolute()
         self.engine = engine
         self.url = settings.state_url
+        self._store = open_store(self.url)
         self._work = folder / "work"
         self._homes = self.homes_of(settings)
         self._secrets_provider = settings.secrets_provider
@@ -114,6 +112,16 @@ class Backend:
         """Return the folder of an installation's PULUMI_HOMEs."""
         return settings.data_folder.absolute() / "engine"
 
+    def require_here(self) -> None:
+        """Go on only where the stacks are in this backend, and not on their way to it or from it.
+
+        Raises:
+            StateMoved: they have gone elsewhere, or were only in part brought here.
+            StateUnreachable: the backend can't be read.
+        """
+        if self._store:
+            require_here(self._store)
+
     def project(self, stack: str, slot: int) -> StackProject:
         """Return the project of a stack, with its work folder made if need be.
 
@@ -127,7 +135,7 @@ class Backend:
         _check_name(stack)
         folder = self._work / stack
         folder.mkdir(mode=0o700, exist_ok=True)
-        return self._project(stack, slot, folder, self.url)
+        return self._project(stack, slot, folder, self.url, self._store)
 
     @contextmanager
     def passing_project(self, stack: str, slot: int, *, empty_backend: bool = False) -> Generator[StackProject]:
@@ -145,11 +153,12 @@ class Backend:
         # Below the work folders, where `end_orphans` finds what is left running.
         with tempfile.TemporaryDirectory(prefix=f"{stack}~", dir=self._work) as name:
             folder = Path(name)
-            url = self.url
+            url, store = self.url, self._store
             if empty_backend:
                 (folder / "state").mkdir()
                 url = f"file://{folder / 'state'}"
-            yield self._project(stack, slot, folder, url)
+                store = open_store(url)
+            yield self._project(stack, slot, folder, url, store)
 
     def end_orphans(self) -> list[int]:
         """End the engines of ours that outlived their watcher, and plugins their engine; return their process ids."""
@@ -160,7 +169,7 @@ class Backend:
         if self._key_service:
             self._key_service.close()
 
-    def _project(self, stack: str, slot: int, folder: Path, url: str) -> StackProject:
+    def _project(self, stack: str, slot: int, folder: Path, url: str, store: StateStore | None) -> StackProject:
         home = self._homes / str(slot)
         _link_provider(home, self.engine.provider)
         project = folder / "Pulumi.yaml"
@@ -172,7 +181,7 @@ class Backend:
             secrets_provider=KEY_URL if self._key_service else self._secrets_provider,
             pulumi_command=self.engine,
         )
-        return StackProject(stack, url, workspace)
+        return StackProject(stack, workspace, StackFiles(store, stack) if store else None)
 
     def _environment(self) -> dict[str, str]:
         urls = (self.url, self._secrets_provider)
@@ -200,12 +209,13 @@ class Backend:
 class StackProject:
     """One stack as the CLI sees it: its name, and the work folder and environment of its runs.
 
-    The methods that run the CLI raise what `Engine.run` does.
+    `files` is its part of the backend; None where that can be reached by the CLI alone. The methods that run the CLI
+    raise what `Engine.run` does.
     """
 
     stack: str
-    url: str
     workspace: LocalWorkspace
+    files: StackFiles | None
 
     @property
     def seems_to_exist(self) -> bool:
@@ -216,18 +226,6 @@ class StackProject:
         """Create the stack, empty."""
         provider = str(self.workspace.secrets_provider)
         self._run("stack", "init", self.stack, "--no-select", "--secrets-provider", provider)
-
-    def tag(self, tags: Mapping[str, str]) -> None:
-        """Give the stack these tags and no others, in a file backend; in any other, leave them as they are.
-
-        There the CLI would have to run once for each tag.
-        """
-        if self._state is None:
-            return
-        file = self._state / "stacks" / PROJECT / f"{self.stack}.pulumi-tags"
-        temporary = file.with_suffix(".pulumi-tags.new")
-        temporary.write_text(json.dumps({"version": _TAGS_VERSION, "tags": dict(tags)}))
-        temporary.replace(file)
 
     def cancel(self) -> None:
         """Remove the locks of the stack, whoever holds them."""
@@ -254,38 +252,19 @@ class StackProject:
             Path(file.name).write_text(json.dumps(document))
             self._run("stack", "import", "--stack", self.stack, "--file", file.name)
 
-    def remove_lock_files(self) -> bool:
-        """Remove the locks of a stack of which there is nothing but locks; return whether that could be done.
-
-        `cancel` wants the stack to be there. Only of a file backend can we remove them ourselves.
-        """
-        if self._state is None:
-            return False
-        shutil.rmtree(self._state / "locks" / "organization" / PROJECT / self.stack, ignore_errors=True)
-        return True
-
     def remove_folder(self) -> None:
-        """Remove the work folder, when the stack is no more, and what the CLI never removes from a file backend."""
+        """Remove the work folder, when the stack is no more, and what the CLI never removes from the backend.
+
+        Raises:
+            StateUnreachable: the latter could not be done.
+        """
+        if self.files:
+            self.files.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
-        if self._state is None:
-            return
-        self.remove_lock_files()
-        shutil.rmtree(self._state / "history" / PROJECT / self.stack, ignore_errors=True)
-        # Killed while it writes a checkpoint, it leaves a temporary file beside it.
-        for kind in ("json", "pulumi-tags"):
-            for file in (self._state / "stacks" / PROJECT).glob(f"{self.stack}.{kind}*"):
-                file.unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:
         return Path(self.workspace.work_dir)
-
-    @property
-    def _state(self) -> Path | None:
-        """The folder of a file backend; None of any other."""
-        if not self.url.startswith("file://"):
-            return None
-        return Path(self.url.removeprefix("file://").partition("?")[0]) / ".pulumi"
 
     def _run(self, *arguments: str) -> None:
         self.workspace.pulumi_command.run(list(arguments), self.workspace.work_dir, self.workspace.env_vars)

@@ -11,6 +11,8 @@
         ├── EngineKilled         the run was ended by a signal from elsewhere, an out-of-memory kill for one
         ├── StackLocked          another update holds the stack's lock, or left it behind
         ├── StackNotFound        the backend has no such stack
+        ├── StateUnreachable     the state backend can't be read or written
+        ├── StateTampered        the stack's state is that of another stack
         ├── SecretsUnreadable    the passphrase or key does not open the state's secrets
         ├── ClusterUnreachable   the API server does not answer
         ├── ApplyRefused         the API server refused an object
@@ -174,6 +176,31 @@ class StackNotFound(EngineError):
 
     def __init__(self, stack: str) -> None:
         super().__init__(f"stack {stack} is not in the state backend: see that backend_url is the one it was made with")
+
+
+class StateUnreachable(EngineError):
+    """The state backend can't be read or written. `detail` quotes who tried."""
+
+    reason = "StateUnreachable"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"the state backend can't be read or written ({detail}): see that it is up, that backend_url "
+            "holds and that the watcher has its credentials"
+        )
+
+
+class StateTampered(EngineError):
+    """What is stored as the stack's state is that of another one, `other`, whose objects an update would delete."""
+
+    reason = "StateTampered"
+
+    def __init__(self, stack: str, other: str) -> None:
+        super().__init__(
+            f"what is stored as the state of stack {stack} is that of {other or 'no stack'}; nothing was changed: put "
+            f"back the right one, or remove it with `pulumi stack rm --yes --force {stack}` below `reviewapp unlock`, "
+            "and it is made anew around what is there"
+        )
 
 
 class StateDamaged(EngineError):

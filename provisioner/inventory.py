@@ -7,22 +7,25 @@ import os
 import subprocess
 import tempfile
 
-from provisioner.backend import PROJECT
 from provisioner.engine import Engine
 from provisioner.errors import EngineTimeout
 from provisioner.failures import classify
 from provisioner.settings import Settings
+from provisioner.stack_files import PROJECT, checkpoints
+from provisioner.state_store import open_store
 from provisioner.workspace import environment
 
 _SECONDS = 60.0
 
 
 def stack_names(settings: Settings, engine: Engine) -> list[str]:
-    """Return the names of all review apps' stacks in the backend. One run of the CLI.
+    """Return the names of all review apps' stacks in the backend. One run of the CLI, where only that can read it.
 
     Raises:
         EngineError: the backend can't be read.
     """
+    if store := open_store(settings.state_url):
+        return sorted(checkpoints(store))
     # The CLI takes a project folder above the current one for what is meant.
     with environment(settings) as variables, tempfile.TemporaryDirectory() as folder:
         try:

@@ -69,7 +69,7 @@ def reencrypt(
 
 
 def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, engine: Engine) -> Outcome:
-    if settings.secrets_provider == "local" and _is_readable(folder, stack, settings, engine):
+    if settings.secrets_provider == "local" and is_readable(folder, stack, settings, engine):
         _forget_key(stack, settings)
         return "was so already"
     provider = KEY_URL if settings.secrets_provider == "local" else settings.secrets_provider
@@ -83,7 +83,7 @@ def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, e
                 pulumi(engine, folder, variables, stack, *arguments, text=text)
                 break
             except SecretsUnreadable:
-                if not _is_readable(folder, stack, settings, engine):
+                if not is_readable(folder, stack, settings, engine):
                     raise
                 _forget_key(stack, settings)
                 return "was so already"
@@ -94,14 +94,14 @@ def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, e
                     raise
                 else:
                     time.sleep(_POLL_SECONDS)
-    if not _is_readable(folder, stack, settings, engine):
+    if not is_readable(folder, stack, settings, engine):
         raise SecretsUnreadable(stack)
     _forget_key(stack, settings)
     return "re-encrypted"
 
 
-def _is_readable(folder: Path, stack: str, settings: Settings, engine: Engine) -> bool:
-    """Whether the new passphrase alone reads all secrets of a stack."""
+def is_readable(folder: Path, stack: str, settings: Settings, engine: Engine) -> bool:
+    """Whether the passphrase of the settings alone reads all secrets of a stack."""
     with environment(settings) as variables:
         try:
             # What is read goes no further.

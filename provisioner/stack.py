@@ -21,7 +21,6 @@ from provisioner.backend import Backend, StackProject
 from provisioner.engine import CommandFailed
 from provisioner.errors import (
     EngineError,
-    EngineFailed,
     EngineTimeout,
     LockOwner,
     StackLocked,
@@ -32,6 +31,7 @@ from provisioner.event_stream import EventStream
 from provisioner.failures import classify
 from provisioner.preview.model import Preview
 from provisioner.preview.steps import Steps
+from provisioner.stack_files import Repair
 from stacks import review_app
 from stacks.inputs import StackInputs
 
@@ -54,8 +54,8 @@ class UpdateResult:
         outputs: the stack's outputs by name; empty after a destroy.
         seconds: how long it took, all engine runs included.
         engine_runs: how often the CLI was run for it.
-        stack_is_new: whether the stack was made for it: there was none, or its state was lost or damaged. It then knows
-            nothing of what it had declared before, and the new inputs do not.
+        stack_is_new: whether the stack was made for it: there was none, or its state was lost or damaged. It then may
+            not know all that it had declared before, and the new inputs do not.
     """
 
     changes: Mapping[str, int]
@@ -88,24 +88,23 @@ class Stacks:
     def up(self, inputs: StackInputs, slot: int) -> UpdateResult:
         """Make the cluster what `inputs` say, and the stack before that if there is none.
 
-        One engine run for a stack that this host knows, two for a new one.
+        One engine run for a stack that is there, two for a new one.
 
         Raises:
+            StateTampered: the state is that of another stack.
             EngineError: the update did not end well. If the engine was cut off, the state may not know all that was
                 made: finish it by `recover`, or by `up` with the same inputs, before a `destroy` or other inputs.
         """
         return self._measured(lambda: self._up(inputs, slot))
 
     def tag(self, stack: str, tags: Mapping[str, str], slot: int) -> None:
-        """Say by tags what a stack is, for `pulumi stack ls --tag`, where that takes no engine run: in a file backend.
+        """Say by tags what a stack is, for `pulumi stack ls --tag`, where that takes no run of the CLI for each.
 
         Raises:
-            EngineFailed: the backend can't be written.
+            StateUnreachable: the backend can't be written.
         """
-        try:
-            self._backend.project(stack, slot).tag(tags)
-        except OSError as error:
-            raise EngineFailed("stack tag set", 1, str(error)) from None
+        if files := self._backend.project(stack, slot).files:
+            files.tag(tags)
 
     def preview(self, inputs: StackInputs, slot: int) -> Preview:
         """Return what `up` with these inputs would do. Changes nothing, and takes no lock.
@@ -118,6 +117,8 @@ class Stacks:
             EngineError: the update would not begin, or the API server would refuse an object.
         """
         with self._backend.passing_project(inputs.stack, slot) as project:
+            if project.files:
+                project.files.require_whole()
             try:
                 return self._preview(project, inputs, is_new=False)
             except StackNotFound:
@@ -182,7 +183,8 @@ class Stacks:
 
     def _up(self, inputs: StackInputs, slot: int) -> EventStream:
         project = self._backend.project(inputs.stack, slot)
-        is_new = not project.seems_to_exist and self._create(project)
+        repair = _repair(project)
+        is_new = repair == "nothing" and self._create(project)
         try:
             events = self._update(project, inputs)
         except (StackNotFound, StateDamaged) as error:
@@ -190,7 +192,7 @@ class Stacks:
                 self._discard(project)
             is_new = self._create(project)
             events = self._update(project, inputs)
-        events.stack_is_new = is_new
+        events.stack_is_new = is_new or repair == "copy"
         if events.has_pending:
             # All of them were of these inputs, or of some before that nothing is left of: each was just seen to.
             self._clear_pending(project)
@@ -263,6 +265,7 @@ class Stacks:
             )
 
         project = self._backend.project(stack, slot)
+        _repair(project)
         events = EventStream()
         try:
             events = self._run(project, "destroy", destroy)
@@ -335,8 +338,9 @@ class Stacks:
             if not isinstance(error, StackNotFound):
                 raise error from None
             # Killed while the stack was being created: there is a lock, and nothing else.
-            if not project.remove_lock_files():
+            if project.files is None:
                 raise locked from None
+            project.files.remove_locks()
 
 
 class _Pulumi(automation.Stack):
@@ -357,6 +361,13 @@ class _Pulumi(automation.Stack):
         return automation.UpdateSummary(
             kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result="succeeded"
         )
+
+
+def _repair(project: StackProject) -> Repair:
+    """Make the state such that the engine can work with it, as far as that is seen without a run of the CLI."""
+    if project.files:
+        return project.files.repair()
+    return "whole" if project.seems_to_exist else "nothing"
 
 
 def _is_dead(owner: LockOwner, owner_is_dead: OwnerIsDead) -> bool:

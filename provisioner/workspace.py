@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +20,15 @@ import yaml
 from pydantic import SecretStr
 
 import stacks
-from provisioner.backend import PROJECT, PROJECT_FILE
+from provisioner.backend import PROJECT_FILE
 from provisioner.engine import Engine
-from provisioner.errors import EngineTimeout, ReviewAppError
+from provisioner.errors import EngineTimeout, ReviewAppError, StateUnreachable
 from provisioner.failures import classify
 from provisioner.key_service import KeyService
 from provisioner.manifest_text import as_yaml
 from provisioner.processes import STARTER_VARIABLE
 from provisioner.settings import Settings
+from provisioner.stack_files import PROJECT
 from stacks.inputs import StackInputs
 
 INPUTS_KEY: Final = f"{PROJECT}:inputs"
@@ -58,6 +60,10 @@ def environment(settings: Settings, older: SecretStr | None = None) -> Generator
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
+    if settings.state_url.startswith("postgres://"):
+        # Else `stack ls` waits for ever where there are more than a few: its readers each hold a connection, and wait
+        # for a second one of a pool of twice the processors.
+        variables["PULUMI_DIY_BACKEND_PARALLEL"] = "1"
     if settings.secrets_provider == "local":
         with KeyService(settings.passphrase, older) as keys:
             yield variables | keys.environment
@@ -139,6 +145,22 @@ def _project(settings: Settings) -> dict[str, Any]:
     if "@" not in url and "password" not in url:
         project["backend"] = {"url": url}
     return project
+
+
+def prepare(settings: Settings, engine: Engine) -> None:
+    """Have the CLI make what it needs in a new state backend; nothing, where that is there.
+
+    Raises:
+        EngineError: the backend can't be reached, or not be written.
+    """
+    with environment(settings) as variables, tempfile.TemporaryDirectory() as name:
+        if settings.state_url.startswith("file://"):
+            folder = Path(settings.state_url.removeprefix("file://").partition("?")[0])
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StateUnreachable(f"{error.strerror}: {folder}") from None
+        pulumi(engine, Path(name), variables, "", "whoami")
 
 
 _README: Final = """\

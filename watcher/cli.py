@@ -24,7 +24,8 @@ from watcher.doctor import doctor
 from watcher.look_commands import events, logs, ls, open_app, show
 from watcher.preview_command import preview
 from watcher.replica import ELECTION_SECONDS, Replica
-from watcher.stack_commands import state, workspace
+from watcher.stack_commands import workspace
+from watcher.state_commands import state
 
 
 def main() -> None:

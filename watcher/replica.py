@@ -13,9 +13,11 @@ import structlog
 from provisioner.backend import Backend
 from provisioner.engine import Engine
 from provisioner.engine_guard import EngineGuard
+from provisioner.errors import StateUnreachable
 from provisioner.inventory import stack_names
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
+from provisioner.state_copy import StateMoved
 from provisioner.warm_up import warm_up
 from watcher.cluster import Cluster
 from watcher.controller import Controller
@@ -70,7 +72,8 @@ class Replica:
         """Fill the local view, then act whenever this process leads, until `stop`.
 
         Raises:
-            ReviewAppError: a list did not come in time, or the journal could not be read.
+            ReviewAppError: a list did not come in time, the journal could not be read, or the stacks were moved to
+                another backend.
         """
         self._observation.start()
         warm_up()
@@ -94,7 +97,16 @@ class Replica:
 
     def _lead(self, term: Term) -> None:
         """Act until the term ends or `stop` is called; then let the Lease go, if it is still ours."""
-        stacks = Stacks(Backend(self._settings, self._engine.within(lambda: term.holds)))
+        backend = Backend(self._settings, self._engine.within(lambda: term.holds))
+        try:
+            backend.require_here()
+        except StateUnreachable as error:
+            # It may be there soon: each update says so for itself until then.
+            _log.warning("state_unreachable", error=str(error))
+        except StateMoved:
+            self.elector.release()
+            raise
+        stacks = Stacks(backend)
         controller = Controller(self._cluster.fenced(term.require), self._settings, stacks, self._observation, term)
         leftovers = Leftovers(
             self._cluster.fenced(term.require),

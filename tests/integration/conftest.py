@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 
 from provisioner.backend import Backend
 from provisioner.engine import Engine
+from provisioner.settings import Settings
 from provisioner.stack import Stacks
+from provisioner.state_store import StateStore, open_store
 from provisioner.warm_up import warm_up
 from stacks import naming
 from stacks.inputs import StackInputs
 from stacks.review_app import stack_label_selector
 from tests import samples
+from tests.integration.state_servers import S3_CREDENTIALS, StateServers, kinds_for
 from watcher.cluster import DECLARED, Cluster, Object, Resource
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
@@ -46,9 +50,66 @@ def namespace(cluster: Cluster) -> Generator[str]:
     cluster.delete(NAMESPACES, None, name)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "state_kind" in metafunc.fixturenames and "state_kind" not in named:
+        metafunc.parametrize("state_kind", kinds_for(metafunc.definition))
+
+
+@pytest.fixture(scope="session")
+def state_servers() -> Generator[StateServers]:
+    # Not below pytest's own folder: PostgreSQL runs as a user who may not look into that.
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        servers = StateServers(Path(name))
+        yield servers
+        servers.stop()
+
+
 @pytest.fixture
-def backend(tmp_path: Path, engine: Engine) -> Generator[Backend]:
-    backend = Backend(samples.settings(data_folder=tmp_path / "data"), engine)
+def settings(
+    tmp_path: Path, state_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings of an installation with an empty state."""
+    url = None
+    if state_kind != "file":
+        for name, value in S3_CREDENTIALS.items():
+            monkeypatch.setenv(name, value)
+        servers: StateServers = request.getfixturevalue("state_servers")
+        url = servers.new(state_kind)
+    return samples.settings(data_folder=tmp_path / "data", backend_url=url)
+
+
+@pytest.fixture
+def store(settings: Settings) -> StateStore:
+    """What those settings' backend has."""
+    store = open_store(settings.state_url)
+    assert store
+    return store
+
+
+@pytest.fixture
+def give(settings: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what gives those settings to commands from then on, with a namespace where no other watcher leads."""
+
+    def give() -> None:
+        values = {
+            "APP_DOMAIN": settings.app_domain,
+            "REGISTRY": settings.registry,
+            "NAMESPACE": namespace,
+            "DATA_FOLDER": str(settings.data_folder),
+            "PASSPHRASE": settings.passphrase.get_secret_value(),
+            "BACKEND_URL": settings.backend_url or "",
+        }
+        for name, value in values.items():
+            monkeypatch.setenv(f"REVIEWAPP_{name}", value)
+
+    return give
+
+
+@pytest.fixture
+def backend(settings: Settings, engine: Engine) -> Generator[Backend]:
+    backend = Backend(settings, engine)
     yield backend
     backend.close()
 

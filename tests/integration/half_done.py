@@ -1,6 +1,6 @@
 """A watcher that is cut off: updates a stack, stops half way, says so on stdout, and waits to be killed.
 
-Run as `python -m tests.integration.half_done <data folder>`, with the inputs as JSON on stdin.
+Run as `python -m tests.integration.half_done <data folder> <state backend>`, with the inputs as JSON on stdin.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class HalfDone:
 
 def main() -> None:
     inputs = StackInputs.model_validate_json(sys.stdin.read())
-    backend = Backend(samples.settings(data_folder=Path(sys.argv[1])), Engine(timeout_seconds=60))
+    settings = samples.settings(data_folder=Path(sys.argv[1]), backend_url=sys.argv[2])
+    backend = Backend(settings, Engine(timeout_seconds=60))
     half_done = HalfDone()
 
     def tell() -> None:

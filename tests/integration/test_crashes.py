@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,10 +18,12 @@ import pytest
 from provisioner.backend import Backend
 from provisioner.engine import Engine
 from provisioner.errors import EngineError, EngineInterrupted, EngineKilled, EngineTimeout, LockOwner, StackLocked
+from provisioner.settings import Settings
 from provisioner.stack import Stacks, UpdateResult
+from provisioner.state_store import StateStore
+from provisioner.workspace import prepare
 from stacks.inputs import StackInputs
 from stacks.review_app import manifests
-from tests import samples
 from tests.integration.conftest import MakeInputs, never
 from tests.integration.half_done import HalfDone
 from watcher.cluster import Object
@@ -57,13 +60,13 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> 
         time.sleep(0.02)
 
 
-def locks(folder: Path) -> list[Path]:
-    return list((folder / "state" / ".pulumi" / "locks").rglob("*.json"))
+def locks(store: StateStore) -> list[str]:
+    return store.keys(".pulumi/locks/")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def folder(settings: Settings) -> Path:
+    return settings.data_folder
 
 
 @pytest.fixture
@@ -94,8 +97,9 @@ def check_recovers(stacks: Stacks, inputs: StackInputs, objects: Objects) -> Upd
     return result
 
 
+@pytest.mark.every_backend
 def test_engine_killed(
-    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, folder: Path
+    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, folder: Path, store: StateStore
 ) -> None:
     inputs = make_inputs(build=False)
     with half_way(backend, inputs) as update:
@@ -103,19 +107,19 @@ def test_engine_killed(
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(EngineKilled, match="signal 9"):
             update.result(30)
-    assert len(locks(folder)) == 1
+    assert len(locks(store)) == 1
     assert plugins_of(folder) == []
     with pytest.raises(StackLocked, match=f"process {pid} of ") as locked:
         stacks.up(inputs, 0)
     assert [owner.pid for owner in locked.value.owners] == [pid]
     assert check_recovers(stacks, inputs, objects).engine_runs == 3  # Locked, cancel, up.
-    assert locks(folder) == []
+    assert locks(store) == []
 
 
 @contextmanager
-def half_way_watcher(folder: Path, inputs: StackInputs) -> Generator[subprocess.Popen[str]]:
+def half_way_watcher(settings: Settings, inputs: StackInputs) -> Generator[subprocess.Popen[str]]:
     """Run an update in a process of its own, up to where the first of its objects is there."""
-    command = [sys.executable, "-m", "tests.integration.half_done", str(folder)]
+    command = [sys.executable, "-m", "tests.integration.half_done", str(settings.data_folder), settings.state_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdin
         assert watcher.stdout
@@ -126,44 +130,48 @@ def half_way_watcher(folder: Path, inputs: StackInputs) -> Generator[subprocess.
         watcher.kill()
 
 
-def test_watcher_killed(engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path) -> None:
+def test_watcher_killed(
+    engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path, store: StateStore, settings: Settings
+) -> None:
     inputs = make_inputs(build=False)
-    with half_way_watcher(folder, inputs) as watcher:
+    with half_way_watcher(settings, inputs) as watcher:
         (pid,) = processes("pulumi", watcher.pid)
         watcher.kill()
         until(lambda: pid not in processes("pulumi"), "the engine ends by itself")
-    assert locks(folder) == []
+    assert locks(store) == []
     assert plugins_of(folder) == []
-    backend = Backend(samples.settings(data_folder=folder), engine)
+    backend = Backend(settings, engine)
     assert check_recovers(Stacks(backend), inputs, objects).engine_runs == 1
     backend.close()
 
 
-def test_watcher_and_engine_killed(engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path) -> None:
+def test_watcher_and_engine_killed(
+    engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path, store: StateStore, settings: Settings
+) -> None:
     inputs = make_inputs(build=False)
-    with half_way_watcher(folder, inputs) as watcher:
+    with half_way_watcher(settings, inputs) as watcher:
         (pid,) = processes("pulumi", watcher.pid)
         os.kill(watcher.pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
         watcher.kill()
     assert plugins_of(folder) != []
-    backend = Backend(samples.settings(data_folder=folder), engine)
+    backend = Backend(settings, engine)
     assert plugins_of(folder) == []
-    assert len(locks(folder)) == 1
+    assert len(locks(store)) == 1
     check_recovers(Stacks(backend), inputs, objects)
     backend.close()
 
 
 def test_engine_hangs_after_its_watcher_was_killed(
-    engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path
+    engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path, settings: Settings
 ) -> None:
     inputs = make_inputs(build=False)
-    with half_way_watcher(folder, inputs) as watcher:
+    with half_way_watcher(settings, inputs) as watcher:
         (pid,) = processes("pulumi", watcher.pid)
         os.kill(pid, signal.SIGSTOP)
         watcher.kill()
     assert pid in processes("pulumi")
-    backend = Backend(samples.settings(data_folder=folder), engine)
+    backend = Backend(settings, engine)
     assert pid not in processes("pulumi")
     assert plugins_of(folder) == []
     check_recovers(Stacks(backend), inputs, objects)
@@ -171,10 +179,15 @@ def test_engine_hangs_after_its_watcher_was_killed(
 
 
 def test_stop_ends_updates_in_order(
-    own_engine: Engine, make_inputs: MakeInputs, objects: Objects, folder: Path, engine: Engine
+    own_engine: Engine,
+    make_inputs: MakeInputs,
+    objects: Objects,
+    folder: Path,
+    engine: Engine,
+    store: StateStore,
+    settings: Settings,
 ) -> None:
     inputs = make_inputs(build=False)
-    settings = samples.settings(data_folder=folder)
     backend = Backend(settings, own_engine)
     with half_way(backend, inputs) as update:
         began = time.monotonic()
@@ -184,7 +197,7 @@ def test_stop_ends_updates_in_order(
             update.result(5)
     assert processes("pulumi", os.getpid()) == []
     assert plugins_of(folder) == []
-    assert locks(folder) == []
+    assert locks(store) == []
     with pytest.raises(EngineInterrupted):
         Stacks(backend).up(inputs, 0)
     again = Backend(settings, engine)
@@ -192,20 +205,22 @@ def test_stop_ends_updates_in_order(
     again.close()
 
 
-def test_time_limit(make_inputs: MakeInputs, objects: Objects, folder: Path, stacks: Stacks) -> None:
+def test_time_limit(
+    make_inputs: MakeInputs, objects: Objects, folder: Path, stacks: Stacks, store: StateStore, settings: Settings
+) -> None:
     inputs = make_inputs(build=False)
-    backend = Backend(samples.settings(data_folder=folder), Engine(timeout_seconds=4))
+    backend = Backend(settings, Engine(timeout_seconds=4))
     with half_way(backend, inputs) as update, pytest.raises(EngineTimeout, match="within 4 s"):
         update.result(30)
     assert processes("pulumi", os.getpid()) == []
     assert plugins_of(folder) == []
-    assert locks(folder) == []
+    assert locks(store) == []
     backend.close()
     check_recovers(stacks, inputs, objects)
 
 
 def test_terminated_from_elsewhere(
-    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, folder: Path
+    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, store: StateStore
 ) -> None:
     inputs = make_inputs(build=False)
     with half_way(backend, inputs) as update:
@@ -213,12 +228,12 @@ def test_terminated_from_elsewhere(
         os.kill(pid, signal.SIGTERM)
         with pytest.raises(EngineInterrupted):
             update.result(30)
-    assert locks(folder) == []
+    assert locks(store) == []
     check_recovers(stacks, inputs, objects)
 
 
 def test_plugin_killed(
-    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, folder: Path
+    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, objects: Objects, folder: Path, store: StateStore
 ) -> None:
     inputs = make_inputs(build=False)
     with half_way(backend, inputs) as update:
@@ -226,32 +241,34 @@ def test_plugin_killed(
             os.kill(pid, signal.SIGKILL)
     # The rest of the program met the gap.
     assert isinstance(update.exception(30), EngineError)
-    assert locks(folder) == []
+    assert locks(store) == []
     check_recovers(stacks, inputs, objects)
 
 
-def test_a_living_owner_keeps_its_lock(backend: Backend, stacks: Stacks, make_inputs: MakeInputs, folder: Path) -> None:
+def test_a_living_owner_keeps_its_lock(
+    backend: Backend, stacks: Stacks, make_inputs: MakeInputs, store: StateStore
+) -> None:
     inputs = make_inputs(build=False)
     with half_way(backend, inputs) as update:
         with pytest.raises(StackLocked):
             stacks.recover(inputs, 1, lambda owner: True)  # Of this host, so it is not asked.
         with pytest.raises(StackLocked):
             stacks.destroy(inputs.stack, 1, lambda owner: True)
-        assert len(locks(folder)) == 1
+        assert len(locks(store)) == 1
         assert not update.done()
     assert update.result(30).changed
     stacks.destroy(inputs.stack, 0, never)
 
 
+@pytest.mark.every_backend
 def test_an_owner_on_another_host_is_the_callers_to_judge(
-    stacks: Stacks, make_inputs: MakeInputs, folder: Path
+    stacks: Stacks, make_inputs: MakeInputs, store: StateStore
 ) -> None:
     inputs = make_inputs(build=False)
     stacks.up(inputs, 0)
-    lock = folder / "state" / ".pulumi" / "locks" / "organization" / "reviewapp" / inputs.stack / "of-another.json"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    content = '{"pid": 4, "username": "watcher", "hostname": "pod-b", "timestamp": "2026-11-20T10:00:00.5Z"}'
-    lock.write_text(content)
+    content = b'{"pid": 4, "username": "watcher", "hostname": "pod-b", "timestamp": "2026-11-20T10:00:00.5Z"}'
+    lock = f".pulumi/locks/organization/reviewapp/{inputs.stack}/of-another.json"
+    store.write(lock, content)
     asked: list[LockOwner] = []
 
     def refuse(owner: LockOwner) -> bool:
@@ -261,23 +278,22 @@ def test_an_owner_on_another_host_is_the_callers_to_judge(
     with pytest.raises(StackLocked, match="process 4 of watcher@pod-b"):
         stacks.recover(inputs, 0, refuse)
     assert [(owner.host, owner.pid) for owner in asked] == [("pod-b", 4)]
-    assert lock.exists()
+    assert locks(store) == [lock]
     assert not stacks.recover(inputs, 0, lambda owner: owner.host == "pod-b").changed
-    assert not lock.exists()
-    lock.write_text(content)
+    assert locks(store) == []
+    store.write(lock, content)
     stacks.destroy(inputs.stack, 0, lambda owner: True)
-    assert not lock.exists()
+    assert locks(store) == []
 
 
+@pytest.mark.every_backend
 def test_killed_while_the_stack_was_created(
-    stacks: Stacks, make_inputs: MakeInputs, folder: Path, objects: Objects
+    stacks: Stacks, make_inputs: MakeInputs, store: StateStore, objects: Objects, settings: Settings, engine: Engine
 ) -> None:
+    prepare(settings, engine)
     inputs = make_inputs(build=False)
-    lock = folder / "state" / ".pulumi" / "locks" / "organization" / "reviewapp" / inputs.stack / "first.json"
-    lock.parent.mkdir(parents=True)
-    lock.write_text(
-        f'{{"pid": 4194304, "username": "u", "hostname": "{os.uname().nodename}", "timestamp": "2026-11-20T10:00:00Z"}}'
-    )
+    owner = {"pid": 4194304, "username": "u", "hostname": os.uname().nodename, "timestamp": "2026-11-20T10:00:00Z"}
+    store.write(f".pulumi/locks/organization/reviewapp/{inputs.stack}/first.json", json.dumps(owner).encode())
     with pytest.raises(StackLocked):
         stacks.up(inputs, 0)
     check_recovers(stacks, inputs, objects)

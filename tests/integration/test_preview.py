@@ -12,11 +12,13 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
+from pydantic import SecretStr
 
 from provisioner.backend import Backend
 from provisioner.engine import Engine
 from provisioner.errors import ApplyRefused, SecretsUnreadable, StackLocked
 from provisioner.preview.model import Preview, ResourceChange
+from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from stacks.inputs import StackInputs
 from stacks.review_app import declare
@@ -255,11 +257,11 @@ def test_values_that_only_the_update_decides_are_said_to_be_unknown(backend: Bac
 
 
 def test_another_passphrase_previews_nothing(
-    stacks: Stacks, engine: Engine, make_inputs: MakeInputs, tmp_path: Path
+    stacks: Stacks, engine: Engine, make_inputs: MakeInputs, settings: Settings
 ) -> None:
     inputs = make_inputs(build=False)
     stacks.up(inputs, 0)
-    other = Backend(samples.settings(data_folder=tmp_path / "data", passphrase="quite another passphrase"), engine)
+    other = Backend(settings.model_copy(update={"passphrase": SecretStr("quite another passphrase")}), engine)
     with pytest.raises(SecretsUnreadable):
         Stacks(other).preview(inputs, 0)
     other.close()

@@ -20,7 +20,6 @@ from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.workspace import environment
 from stacks.inputs import StackInputs
-from tests import samples
 from tests.integration.conftest import SECRET_VALUE, MakeInputs, never
 from tests.integration.test_workspace import Folder
 
@@ -30,8 +29,8 @@ OLD, NEW = "the passphrase that was", "the passphrase that is to be"
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Settings:
-    return samples.settings(data_folder=tmp_path / "data", passphrase=OLD)
+def old(settings: Settings) -> Settings:
+    return with_passphrase(settings, OLD)
 
 
 def made(old: Settings, engine: Engine, *every: StackInputs) -> list[str]:
@@ -69,6 +68,7 @@ def test_it_can_be_killed_and_run_again(
         # Where no watcher of another test leads.
         "REVIEWAPP_NAMESPACE": namespace,
         "REVIEWAPP_DATA_FOLDER": str(old.data_folder),
+        "REVIEWAPP_BACKEND_URL": old.backend_url or "",
         "REVIEWAPP_SECRETS_PROVIDER": old.secrets_provider,
         "REVIEWAPP_PASSPHRASE": NEW,
         "REVIEWAPP_OLD_PASSPHRASE": OLD,

@@ -22,6 +22,7 @@ from provisioner.engine import Engine
 from provisioner.errors import SecretsUnreadable, StackNotFound
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
+from provisioner.state_store import StateStore
 from provisioner.workspace import INPUTS_KEY, FolderRefused, environment, write
 from stacks.inputs import StackInputs
 from stacks.review_app import manifests
@@ -82,12 +83,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """The settings of the `backend`."""
-    return samples.settings(data_folder=tmp_path / "data")
-
-
-@pytest.fixture
 def inputs(stacks: Stacks, make_inputs: MakeInputs) -> StackInputs:
     """What a live stack was last asked to declare."""
     inputs = make_inputs()
@@ -129,7 +124,7 @@ def test_what_looks(folder: Folder, inputs: StackInputs) -> None:
 
 
 def test_tags_find_it_in_the_list_and_go_with_it(
-    folder: Folder, inputs: StackInputs, stacks: Stacks, tmp_path: Path
+    folder: Folder, inputs: StackInputs, stacks: Stacks, store: StateStore
 ) -> None:
     tags = stack_tags(samples.spec(pr="7"), inputs)
     stacks.tag(inputs.stack, {"owner": "somebody"}, 0)
@@ -143,7 +138,7 @@ def test_tags_find_it_in_the_list_and_go_with_it(
     stacks.up(inputs, 0)
     assert json.loads(folder.pulumi("stack", "tag", "ls", "--json")) == tags
     stacks.destroy(inputs.stack, 0, never)
-    assert list((tmp_path / "data" / "state").rglob(f"{inputs.stack}*")) == []
+    assert [key for key in store.keys(".pulumi/") if inputs.stack in key] == []
 
 
 def test_its_config_is_the_inputs_and_a_secret(folder: Folder, inputs: StackInputs) -> None:
@@ -197,15 +192,12 @@ def test_refresh_sees_what_another_deleted_and_up_makes_it_anew(
     assert cluster.get(SECRETS, inputs.namespace, f"{inputs.name}--env")
 
 
-def test_cancel_takes_a_lock_away(folder: Folder, inputs: StackInputs, tmp_path: Path) -> None:
-    locks = tmp_path / "data" / "state" / ".pulumi" / "locks" / "organization" / "reviewapp" / inputs.stack
-    locks.mkdir(parents=True, exist_ok=True)
-    (locks / "0.json").write_text(
-        json.dumps({"pid": 1, "username": "a", "hostname": "b", "timestamp": "2026-01-01T00:00:00Z"})
-    )
+def test_cancel_takes_a_lock_away(folder: Folder, inputs: StackInputs, store: StateStore) -> None:
+    owner = {"pid": 1, "username": "a", "hostname": "b", "timestamp": "2026-01-01T00:00:00Z"}
+    store.write(f".pulumi/locks/organization/reviewapp/{inputs.stack}/0.json", json.dumps(owner).encode())
     assert "locked" in folder.run("refresh", "--yes", "--skip-preview").stderr
     folder.pulumi("cancel", "--yes")
-    assert list(locks.glob("*.json")) == []
+    assert store.keys(".pulumi/locks/") == []
     folder.pulumi("refresh", "--yes", "--skip-preview")
 
 
@@ -273,6 +265,8 @@ def test_written_again_it_has_the_newest_settings_and_inputs(
     (folder.path / "Pulumi.yaml").write_text("# Written by `reviewapp workspace`.\nname: reviewapp\nruntime: python\n")
     write(folder.path, changed, settings, engine)
     project: dict[str, Any] = yaml.safe_load((folder.path / "Pulumi.yaml").read_text())
-    assert project["backend"]["url"] == f"file://{settings.data_folder}/state"
+    # None with a password in it.
+    expected = {"url": settings.state_url} if "@" not in settings.state_url else None
+    assert project.get("backend") == expected
     shown = folder.run("config", "get", INPUTS_KEY)
     assert StackInputs.model_validate_json(shown.stdout) == changed

@@ -28,8 +28,8 @@ def no_stacks(*_: object) -> list[str]:
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryCluster:
     """The cluster that the command finds; its settings hold, and there is an old passphrase."""
     cluster = MemoryCluster()
-    monkeypatch.setattr(Cluster, "from_environment", lambda: cluster)
-    monkeypatch.setattr("watcher.stack_commands.Engine", no_engine)
+    monkeypatch.setattr(Cluster, "from_environment", lambda _seconds=0.0: cluster)
+    monkeypatch.setattr("watcher.state_commands.Engine", no_engine)
     values = {
         "APP_DOMAIN": "example.com",
         "REGISTRY": "registry",
@@ -67,7 +67,7 @@ def test_a_watcher_that_leads_is_to_be_stopped_first(cluster: MemoryCluster) -> 
 
 
 def test_one_that_was_killed_is_seen_not_to_renew(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("watcher.stack_commands.stack_names", no_stacks)
+    monkeypatch.setattr("watcher.state_commands.stack_names", no_stacks)
     held(cluster)
     done = CliRunner().invoke(app, ["state", "reencrypt"])
     assert done.exit_code == 0
