@@ -19,7 +19,7 @@ _SETTINGS = """# Settings
 
 {note}
 A YAML file that `REVIEWAPP_SETTINGS` names; each value also as a variable `REVIEWAPP_<NAME>`, in capitals, which wins:
-a list or a mapping as JSON there. [operations.md](../operations.md#settings) says what they are for in their places.
+a list or a mapping as JSON there. [operations.md](../operations.md) says what the larger ones are about.
 
 | setting | type | default | meaning |
 | --- | --- | --- | --- |"""

@@ -9,10 +9,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
 from provisioner.refusals import matching
-from provisioner.setting_types import Amount, Builders, Registries
+from provisioner.setting_types import LABEL, NAME, Amount, Builders, Registries
 from stacks.inputs import Builder, BuildNetwork
-
-_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 class BuilderSettings(BaseSettings):
@@ -24,26 +22,37 @@ class BuilderSettings(BaseSettings):
     )
     builder_network: BuildNetwork = Field(
         default="default",
-        description="What steps of a Dockerfile reach: what the Pod does (default), or nothing (none).",
+        description=(
+            "What steps of a Dockerfile reach: what the Pod does (default), or nothing (none: "
+            "BuildKit alone can; base images are still pulled)."
+        ),
     )
     buildah_image: str = Field(default="quay.io/buildah/stable:v1.41.4", description="Buildah.")
     buildah_seccomp_profile: str | None = Field(
         default=None, description="Localhost seccomp profile of Buildah; Unconfined if left out."
     )
     buildah_user_namespace: bool = Field(
-        default=False, description="Whether Buildah's Pods have a user namespace of their own (hostUsers: false)."
+        default=False,
+        description=(
+            "Whether Buildah's Pods have a user namespace of their own (hostUsers: false): the node "
+            "must have them (runc 1.2, Linux 6.3 or newer)."
+        ),
     )
     kaniko_image: str = Field(default="gcr.io/kaniko-project/executor:v1.24.0", description="Kaniko.")
     build_cpu_request: Amount = Field(default="250m", description="CPU that the build container asks for.")
     build_cpu_limit: Amount = Field(default="4", description="CPU that it may take.")
     build_memory_request: Amount = Field(default="256Mi", description="Memory that it asks for.")
     build_memory_limit: Amount = Field(default="4Gi", description="Memory that it may take.")
-    build_priority_class: (
-        Annotated[str, matching(rf"{_LABEL}(\.{_LABEL})*", "must be the name of a PriorityClass")] | None
-    ) = Field(default=None, description="PriorityClass of build Pods.")
+    build_priority_class: Annotated[str, matching(NAME, "must be the name of a PriorityClass")] | None = Field(
+        default=None, description="PriorityClass of build Pods."
+    )
     image_registries: Registries = Field(
         default=(),
-        description="Registries, or paths in them, from which the images of Dockerfiles may come; any if left out.",
+        description=(
+            "Registries, or paths in them, from which the images of Dockerfiles may come, as in "
+            "ghcr.io, docker.io/library; any if left out. BuildKit and Buildah hold builds to it; "
+            "Kaniko can't, and is refused beside it."
+        ),
     )
     maximum_builds: int | None = Field(
         default=None,
@@ -51,7 +60,7 @@ class BuilderSettings(BaseSettings):
         le=10_000,
         description="How many builds run at once in the whole installation; any if left out.",
     )
-    kueue_queue: Annotated[str, matching(_LABEL, "must be the name of a LocalQueue")] | None = Field(
+    kueue_queue: Annotated[str, matching(LABEL, "must be the name of a LocalQueue")] | None = Field(
         default=None, description="LocalQueue of Kueue in the build namespace, which then says when a build starts."
     )
 

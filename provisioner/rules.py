@@ -45,7 +45,11 @@ class Rules(BaseSettings):
         description="Repositories that get review apps: owner/repo, '*' for any characters in a part, commas between.",
     )
     forks: Literal["deny", "without-secrets", "allow"] = Field(
-        default="deny", description="What a pull request from a fork gets: nothing, no Secrets and no data, or all."
+        default="deny",
+        description=(
+            "What a pull request from a fork gets: nothing (deny), no env.secrets, build.secrets and "
+            "copyFrom (without-secrets), or all (allow)."
+        ),
     )
     named_objects: Literal["any", "labelled"] = Field(
         default="any",
@@ -54,7 +58,11 @@ class Rules(BaseSettings):
     copy_hosts: Annotated[
         str, matching(r"\s*[\w.*:-]+(\s*,\s*[\w.*:-]+)*\s*", "must be a list of hosts, as in *.db.example.com")
     ] = Field(
-        default="*", description="Hosts that databases may be copied from: '*' for any characters, commas between."
+        default="*",
+        description=(
+            "Hosts that a copyFrom may name: '*' for any characters, commas between. What a Secret "
+            "holds is its owner's word."
+        ),
     )
     most_apps: int | None = Field(
         default=None, ge=1, description="How many review apps may live; no limit if left out."
@@ -63,7 +71,11 @@ class Rules(BaseSettings):
         default=None, ge=1, description="How many of one repository may; no limit if left out."
     )
     when_full: Literal["oldest-wins", "oldest-waits"] = Field(
-        default="oldest-wins", description="Who waits where there are more: the new ones, or the oldest."
+        default="oldest-wins",
+        description=(
+            "Who waits where there are more: the new ones, or the oldest, which are taken down and "
+            "come back when there is room."
+        ),
     )
 
 

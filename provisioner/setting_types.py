@@ -1,4 +1,4 @@
-"""The types of settings that hold several values, or a quantity. Knows no setting by name.
+"""The types of settings that hold names, several values, or a quantity. Knows no setting by name.
 
 A list is one in the file; in the environment, and in the file too if that is shorter, a text with commas between.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
@@ -57,6 +57,13 @@ def _quantity(text: str) -> str:
     return text
 
 
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+"""Pattern of a DNS label. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
+NAME = rf"{LABEL}(\.{LABEL})*"
+"""Pattern of a DNS name."""
+DNS_NAME = matching(NAME, "must be a DNS name: DNS labels with a '.' between")
+Label = Annotated[str, matching(LABEL, "must be a DNS label: at most 63 lower-case letters, digits and '-'")]
+Name = Annotated[str, Field(max_length=253), DNS_NAME]
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Repositories = Annotated[
     Texts, _each(Pattern.parse, "must be patterns of repositories, as in acme/shop or acme/site-*")

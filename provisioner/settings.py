@@ -16,29 +16,18 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from provisioner.app_settings import AppSettings
 from provisioner.build_settings import BuilderSettings
-from provisioner.database_options import Size
+from provisioner.database_settings import DatabaseSettings
 from provisioner.errors import Refusal, SettingsRefused
 from provisioner.refusals import MISSING, matching, refusals, without_credentials
 from provisioner.rules import Rules
-from provisioner.setting_types import Amount, Namespaces, Ranges, Repositories
+from provisioner.setting_types import DNS_NAME, LABEL, NAME, Label, Name
 
-_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = rf"{_LABEL}(\.{_LABEL})*"
 _FILE_VARIABLE = "REVIEWAPP_SETTINGS"
 
-_DNS_NAME = matching(_NAME, "must be a DNS name: DNS labels with a '.' between")
-Label = Annotated[str, matching(_LABEL, "must be a DNS label: at most 63 lower-case letters, digits and '-'")]
-Name = Annotated[str, Field(max_length=253), _DNS_NAME]
 
-# What is private, and what only a node knows: a cluster's Pods, Services and metadata service are in these.
-_PRIVATE_RANGES = (
-    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
-    *("fc00::/7", "fe80::/10"),
-)
-
-
-class StackSettings(Rules, BuilderSettings):
+class StackSettings(Rules, BuilderSettings, AppSettings, DatabaseSettings):
     """What a platform owner decides of that which stacks declare: all that showing one takes."""
 
     model_config = SettingsConfigDict(
@@ -46,21 +35,27 @@ class StackSettings(Rules, BuilderSettings):
     )
 
     # A host has at most 253 characters, of which `<repo>-<pr>.` can take 40.
-    app_domain: Annotated[str, Field(max_length=213), _DNS_NAME] = Field(
+    app_domain: Annotated[str, Field(max_length=213), DNS_NAME] = Field(
         description="Wildcard domain: an app's host is <repo>-<pr>.<app domain>."
     )
     registry: Annotated[
         str, matching(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*", "must be host[:port][/path] in lower case, no scheme")
     ] = Field(description="Where images are pushed: host[:port][/path], without a scheme.")
     registry_insecure: bool = Field(default=False, description="Whether the registry speaks plain HTTP.")
-    namespace: Label = Field(default="reviewapp-system", description="The watcher's own namespace.")
+    namespace: Label = Field(
+        default="reviewapp-system", description="The watcher's own namespace, which holds the journal."
+    )
     namespace_mode: Literal["shared", "per-app"] = Field(
         default="shared",
         description="Where apps live: in the namespace that their config names, or each in one that is made for it.",
     )
     build_namespace: Label = Field(default="reviewapp-builds", description="Where build Jobs run.")
     push_secret_name: Name | None = Field(
-        default=None, description="Secret in the build namespace, type dockerconfigjson, with which images are pushed."
+        default=None,
+        description=(
+            "Secret in the build namespace, type kubernetes.io/dockerconfigjson, with which images "
+            "are pushed; the watcher reads it to ask the registry which images are there."
+        ),
     )
     tarball_secret_name: Name | None = Field(
         default=None, description="Secret in the build namespace with AWS_* variables, to read s3:// tarballs."
@@ -81,9 +76,12 @@ class StackSettings(Rules, BuilderSettings):
     tarball_maximum_entries: int = Field(
         default=200_000, ge=1, le=10_000_000, description="How many files, folders and links it may hold."
     )
-    tls_secret: Annotated[str, matching(f"{_LABEL}/{_NAME}", "must be namespace/name of a Secret")] | None = Field(
+    tls_secret: Annotated[str, matching(f"{LABEL}/{NAME}", "must be namespace/name of a Secret")] | None = Field(
         default=None,
-        description="The wildcard TLS secret, as namespace/name; copied to each app; plain HTTP if left out.",
+        description=(
+            "The wildcard TLS secret, as namespace/name; copied to each app; plain HTTP if left out, "
+            "or while it is missing."
+        ),
     )
     ingress_class: Name | None = Field(
         default=None, description="Class of the Ingress; the cluster's default if left out."
@@ -94,8 +92,12 @@ class StackSettings(Rules, BuilderSettings):
         description="Annotations of every app's Ingress or HTTPRoute: how its controller asks visitors who they are.",
     )
 
-    gateway: Annotated[str, matching(f"{_LABEL}/{_NAME}", "must be namespace/name of a Gateway")] | None = Field(
-        default=None, description="The Gateway that HTTPRoutes attach to, as namespace/name."
+    gateway: Annotated[str, matching(f"{LABEL}/{NAME}", "must be namespace/name of a Gateway")] | None = Field(
+        default=None,
+        description=(
+            "The Gateway that HTTPRoutes attach to, as namespace/name; its listeners let routes of "
+            "the apps' namespaces in (allowedRoutes)."
+        ),
     )
     route: Literal["ingress", "gateway"] = Field(
         default="ingress",
@@ -109,32 +111,6 @@ class StackSettings(Rules, BuilderSettings):
         default=True, description="Whether HTTPRoutes have X-Robots-Tag: noindex set; an Ingress can't say so itself."
     )
 
-    root_repositories: Repositories = Field(
-        default=(), description="Patterns of repositories, as in acme/site-*, whose apps may run as root."
-    )
-    cpu_request: Amount = Field(default="25m", description="CPU that is kept free for an app.")
-    cpu_limit: Amount = Field(default="2", description="CPU that an app gets at most, where its config says nothing.")
-    cpu_maximum: Amount = Field(default="4", description="CPU that a config may ask for.")
-    memory_request: Amount = Field(default="128Mi", description="Memory that is kept free for an app.")
-    memory_limit: Amount = Field(
-        default="1Gi", description="Memory that an app gets at most, where its config says nothing."
-    )
-    memory_maximum: Amount = Field(default="4Gi", description="Memory that a config may ask for.")
-    network_policies: bool = Field(default=True, description="Whether stacks have a NetworkPolicy.")
-    egress_denied_ranges: Ranges = Field(
-        default=_PRIVATE_RANGES, description="Ranges of addresses that apps don't reach: the cluster's own for one."
-    )
-    route_namespaces: Namespaces = Field(
-        default=(),
-        description="Namespaces from which apps are reached: the ingress controller's. All if left out, but no app "
-        "reaches another.",
-    )
-    operator_namespaces: Namespaces = Field(
-        default=(),
-        description="Namespaces from which databases of operators are reached beside their apps: the operators'. All "
-        "if left out, but no app reaches another's.",
-    )
-
     unpack_image: str = Field(default="ghcr.io/reviewapp/unpack:0.1.0", description="Fetches and unpacks tarballs.")
     builder_image: str = Field(default="docker.io/moby/buildkit:v0.34.2-rootless", description="Rootless BuildKit.")
     push_image: str = Field(
@@ -145,30 +121,14 @@ class StackSettings(Rules, BuilderSettings):
         default=None, description="Localhost seccomp profile of the builder; Unconfined if left out."
     )
     build_cache: bool = Field(
-        default=True, description="Whether layers are kept in the registry for later builds of the repository."
+        default=True,
+        description=(
+            "Whether layers are kept in the registry, as <owner>/<repo>:cache, for later builds of "
+            "the repository; false for a registry that takes nothing but images."
+        ),
     )
     build_timeout_seconds: int = Field(default=1800, ge=10, le=86400, description="Time limit of one build.")
     build_retries: int = Field(default=3, ge=0, le=10, description="How often a failed build is tried again.")
-
-    postgres_image: str = Field(
-        default="docker.io/library/postgres:{version}",
-        description="PostgreSQL of the backend postgres, and of copies; {version} is the database's.",
-    )
-    cnpg_image: str = Field(
-        default="ghcr.io/cloudnative-pg/postgresql:{version}", description="PostgreSQL of the backend cloudnative-pg."
-    )
-    database_version: str = Field(default="17", description="Version of a database whose config names none.")
-    database_versions: tuple[str, ...] = Field(default=(), description="Versions that configs may name; any if empty.")
-    database_storage_size: Size = Field(default="1Gi", description="Size of a database whose config names none.")
-    database_maximum_storage_size: Size = Field(default="10Gi", description="The most that configs may ask for.")
-    database_storage_class: Name | None = Field(
-        default=None, description="StorageClass of databases; the cluster's default if left out."
-    )
-    database_storage_classes: tuple[Name, ...] = Field(default=(), description="Others that configs may name.")
-    database_extensions: tuple[str, ...] = Field(
-        default=(), description="Extensions that configs may name; any if empty."
-    )
-    database_copy_retries: int = Field(default=3, ge=0, le=10, description="How often a failed copy is tried again.")
 
     @field_validator("route")
     @classmethod
@@ -200,7 +160,9 @@ class StackSettings(Rules, BuilderSettings):
 class Settings(StackSettings):
     """What a platform owner decides once for an installation."""
 
-    workers: int = Field(default=4, ge=1, le=64, description="How many stacks are updated at once.")
+    workers: int = Field(
+        default=4, ge=1, le=64, description="How many stacks are updated at once; each takes about 250 MiB while it is."
+    )
     drift: Literal["correct", "report", "ignore"] = Field(
         default="correct",
         description="What is done about objects of stacks that somebody changes or deletes by hand.",
@@ -209,7 +171,14 @@ class Settings(StackSettings):
     backend_url: (
         Annotated[str, matching(r"(file|s3|postgres|gs|azblob)://.*", "must be a Pulumi backend, as in s3://bucket")]
         | None
-    ) = Field(default=None, repr=False, description="Where Pulumi keeps state; a folder below data_folder if left out.")
+    ) = Field(
+        default=None,
+        repr=False,
+        description=(
+            "Where Pulumi keeps state: file://, s3://, postgres://, gs:// or azblob://; a folder "
+            "below data_folder if left out."
+        ),
+    )
     data_folder: Path = Field(
         default=Path("/var/lib/reviewapp"), description="Work folders of the engine and, by default, its state."
     )
@@ -221,8 +190,11 @@ class Settings(StackSettings):
         ),
     ] = Field(
         default="local",
-        description="What encrypts the secrets in Pulumi's state: the passphrase, by a key service in the watcher "
-        "(local) or by Pulumi's slower way (passphrase), or a key service elsewhere.",
+        description=(
+            "What encrypts the secrets in Pulumi's state: the passphrase, by a key service in the "
+            "watcher (local) or by Pulumi's slower way (passphrase); or awskms://, gcpkms://, "
+            "azurekeyvault:// or hashivault://."
+        ),
     )
     passphrase: SecretStr = Field(min_length=16, description="Encrypts the secrets in Pulumi's state.")
 
