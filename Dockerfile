@@ -23,7 +23,7 @@ SHELL ["/bin/bash", "-o", "errexit", "-o", "nounset", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /engine
 # The CLI alone: the program runs inline, so that no language host is needed.
 RUN releases="${PULUMI_RELEASES}/v${PULUMI_VERSION}"; \
@@ -95,7 +95,7 @@ FROM ${PYTHON_IMAGE} AS ci
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates git \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 # The checkout of a CI job is another user's: the runner's, who made it.
 RUN git config --system --add safe.directory '*'
 ENV PATH=/opt/reviewapp/bin:$PATH PYTHONPATH=/opt/reviewapp/source PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -117,7 +117,7 @@ FROM ${PYTHON_IMAGE} AS watcher
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates tini \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 # Nothing but the data folder and /tmp is written to.
 ENV PATH=/opt/reviewapp/bin:$PATH PYTHONPATH=/opt/reviewapp/source PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp PULUMI_HOME=/tmp/pulumi PULUMI_SKIP_UPDATE_CHECK=true

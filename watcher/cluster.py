@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import time
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -120,7 +122,7 @@ class Cluster:
 
     @classmethod
     def from_environment(cls, seconds: float | None = None) -> Cluster:
-        """Connect as `kubectl` would: the Pod's service account, else KUBECONFIG.
+        """Connect as `kubectl` would: as KUBECONFIG or `~/.kube/config` says, else as the Pod's service account.
 
         Args:
             seconds: time limit of each request, which is tried once; by default it may take its time.
@@ -129,8 +131,13 @@ class Cluster:
             ClusterUnreachable: there is neither.
         """
         configuration = Configuration()
+        files = (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
         try:
-            config.load_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
+            # `load_config` would say on standard output which it takes: what is there is for programs.
+            if any(Path(file).expanduser().exists() for file in files if file):
+                config.load_kube_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
+            else:
+                config.load_incluster_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
         except config.ConfigException as error:
             raise ClusterUnreachable(f"no cluster is configured ({error}): set KUBECONFIG") from None
         return cls(Connection.to(configuration, _CONNECTIONS, seconds))

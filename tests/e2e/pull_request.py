@@ -153,8 +153,11 @@ class PullRequest:
     def left(self) -> list[str]:
         """Return all that is there of its stack: its objects, and the watcher's own records."""
         found = [*self.objects(), *(f"journal {name}" for name in self._journal() if name == self.name)]
-        files = [path for path in self._state.rglob("*") if path.is_file() and self.stack in str(path)]
-        return found + [f"state {path}" for path in files]
+        return found + [f"state {entry}" for entry in self.recorded()]
+
+    def recorded(self) -> list[str]:
+        """Return what the state backend has of its stack."""
+        return [str(path) for path in self._state.rglob("*") if path.is_file() and self.stack in str(path)]
 
     def _journal(self) -> list[str]:
         secrets = self.cluster.list(SECRETS, SYSTEM, label_selector=f"{naming.GROUP}/journal")[0]
