@@ -21,6 +21,7 @@ from tests import samples
 from tests.e2e.waiting import until
 from tests.integration.conftest import never
 from tests.integration.test_crashes import Objects
+from tests.integration.test_drift import found as drifts
 from tests.old_operator import OldOperator, Visitor, killed_at_each_write, pods
 from watcher.adoption import plan
 from watcher.cluster import DECLARED, DEPLOYMENTS, PODS, REPLICA_SETS, SERVICES, Cluster, Object, entries, section
@@ -64,6 +65,7 @@ def test_it_becomes_a_stack_and_goes_on_answering(
             assert ownership(live, found.inputs.stack) is Ownership.OURS
         assert stacks.up(found.inputs, 0).changes["create"] == len(manifests(found.inputs)) + 1
         assert stacks.preview(found.inputs, 0).changes == ()
+        assert drifts(found.inputs, objects) == []
         # It has taken over the one ReplicaSet, and made none.
         (replica_set,) = cluster.list(REPLICA_SETS, namespace)[0]
         owner = until(lambda: section(replica_set, "metadata").get("ownerReferences"), "it is owned")
