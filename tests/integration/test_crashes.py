@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -297,3 +298,66 @@ def test_killed_while_the_stack_was_created(
     with pytest.raises(StackLocked):
         stacks.up(inputs, 0)
     check_recovers(stacks, inputs, objects)
+
+
+def killed_half_way(stacks: Stacks, inputs: StackInputs, objects: Objects) -> BaseException | None:
+    """Destroy a stack, and kill the engine when the first object has gone; return what came of it."""
+    with ThreadPoolExecutor(1) as pool:
+        destroy = pool.submit(stacks.destroy, inputs.stack, 0, never)
+        until(lambda: destroy.done() or len(objects(inputs.stack)) < len(manifests(inputs)), "an object goes")
+        for pid in processes("pulumi", os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        return destroy.exception(30)
+
+
+def test_engine_killed_while_it_destroys(
+    stacks: Stacks, make_inputs: MakeInputs, objects: Objects, store: StateStore
+) -> None:
+    inputs = make_inputs(build=False)
+    error = None
+    for _ in range(5):
+        # It may end before it is met.
+        if error is None:
+            stacks.up(inputs, 0)
+            error = killed_half_way(stacks, inputs, objects)
+    assert isinstance(error, EngineKilled)
+    stacks.destroy(inputs.stack, 0, never)
+    assert objects(inputs.stack) == {}
+    assert [key for key in store.keys(".pulumi/") if inputs.stack in key] == []
+
+
+def test_engines_of_several_hosts_at_one_stack(
+    settings: Settings, engine: Engine, make_inputs: MakeInputs, objects: Objects, store: StateStore, tmp_path: Path
+) -> None:
+    inputs, count = make_inputs(build=False), 3
+    backends = [
+        Backend(
+            settings.model_copy(update={"data_folder": tmp_path / str(n), "backend_url": settings.state_url}), engine
+        )
+        for n in range(count)
+    ]
+    hosts = [Stacks(backend) for backend in backends]
+    prepare(settings, engine)
+    hosts[0].up(inputs, 0)
+    begin = threading.Barrier(count, timeout=60)
+
+    def update(host: int) -> bool:
+        begin.wait()
+        try:
+            hosts[host].up(make_inputs(build=False, port=5001 + host), 0)
+        except StackLocked:
+            return False
+        return True
+
+    with ThreadPoolExecutor(count) as pool:
+        # Whoever meets another's lock gives way; two that meet both do.
+        list(pool.map(update, range(count)))
+    assert locks(store) == []
+    last = make_inputs(build=False, port=6000)
+    hosts[1].up(last, 0)
+    assert not hosts[2].up(last, 0).changed
+    assert len(objects(inputs.stack)) == len(manifests(inputs))
+    hosts[0].destroy(inputs.stack, 0, never)
+    assert objects(inputs.stack) == {}
+    for backend in backends:
+        backend.close()
