@@ -25,7 +25,7 @@ from watcher.cluster import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(0)]
 
-_IN_A_ROUND = 8
+_IN_A_ROUND = 12
 
 
 def test_faults(cluster: Cluster, installation: Installation, sample: Sample, versions: list[Version]) -> None:

@@ -74,7 +74,7 @@ class Rounds:
         pause: between two faults, in seconds, at most.
     """
 
-    def __init__(self, stage: Stage, seed: int, faults: Sequence[Fault], pause: float = 4.0) -> None:
+    def __init__(self, stage: Stage, seed: int, faults: Sequence[Fault], pause: float = 3.0) -> None:
         self.record = Record()
         self._stage, self._seed, self._faults, self._pause = stage, seed, faults, pause
         self._random = random.Random(seed)
