@@ -1,12 +1,13 @@
 """Places in the watcher's work at which it can be made to die or to stop; what orders say, and who took one.
 
-An order is a file that both watchers look for. The first that comes to the place takes it, and carries it out.
+An order is a file that both watchers look for. The first that comes to its place takes it, and carries it out.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -45,33 +46,40 @@ class Order:
 
 
 class Orders:
-    """The one order there is at a time, in a folder."""
+    """Those that are open, and those that were taken; each a file of its own in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._open, self._taken = folder / "order.json", folder / "taken.json"
+        self._folder = folder
 
-    def give(self, order: Order) -> None:
-        self._taken.unlink(missing_ok=True)
-        new = self._open.with_suffix(".new")
+    def clear(self) -> None:
+        """Have none."""
+        for file in self._folder.iterdir():
+            file.unlink(missing_ok=True)
+
+    def give(self, order: Order) -> str:
+        """Have an order looked for; return what it is called."""
+        name = uuid.uuid4().hex
+        new = self._folder / f"{name}.new"
         new.write_text(json.dumps(dataclasses.asdict(order)))
-        new.rename(self._open)
+        new.rename(self._folder / f"{name}.open")
+        return name
 
-    def withdraw(self) -> bool:
+    def withdraw(self, name: str) -> bool:
         """Take an order back; return whether nobody had taken it."""
         with suppress(FileNotFoundError):
-            self._open.unlink()
+            (self._folder / f"{name}.open").unlink()
             return True
         return False
 
     def take(self, point: str) -> Order | None:
-        """Take the order for a place, if there is one, and nobody else has."""
-        with suppress(FileNotFoundError):
-            order = Order(**json.loads(self._open.read_text()))
-            if order.point == point:
-                self._open.rename(self._taken)
-                return order
+        """Take an order for a place, if there is one, and nobody else has."""
+        for file in self._folder.glob("*.open"):
+            with suppress(FileNotFoundError):
+                order = Order(**json.loads(file.read_text()))
+                if order.point == point:
+                    file.rename(file.with_suffix(".taken"))
+                    return order
         return None
 
-    @property
-    def is_taken(self) -> bool:
-        return self._taken.exists()
+    def is_taken(self, name: str) -> bool:
+        return (self._folder / f"{name}.taken").exists()

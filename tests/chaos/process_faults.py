@@ -21,12 +21,12 @@ _TAKEOVER_SECONDS = 30.0
 def _at_a_point(stage: Stage, chosen: random.Random) -> str:
     acts: list[Act] = ["kill", "kill", "kill with engines", "pause"]
     order = Order(chosen.choice(POINTS), chosen.choice(acts), chosen.random() * 1.5)
-    stage.orders.give(order)
+    name = stage.orders.give(order)
     try:
         with suppress(AssertionError):
-            until(lambda: stage.orders.is_taken, "the order is taken", _REACH_SECONDS)
+            until(lambda: stage.orders.is_taken(name), "the order is taken", _REACH_SECONDS)
     finally:
-        withdrawn = stage.orders.withdraw()
+        withdrawn = stage.orders.withdraw(name)
     if withdrawn:
         raise NotReached(order.point)
     if order.act == "pause":

@@ -87,7 +87,7 @@ def stage(
     temporary = installation.folder / "temporary"
     temporary.mkdir(exist_ok=True)
     orders = Orders(orders_folder)
-    orders.withdraw()
+    orders.clear()
     with proxy(_configuration()) as between, pytest.MonkeyPatch.context() as patch:
         patch.setenv(ORDERS_VARIABLE, str(orders_folder))
         patch.setenv("TMPDIR", str(temporary))
