@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from tests.chaos.faults import Fault
+from tests.chaos.faults import Fault, NotReached
 from tests.chaos.proxy import MOODS, Mood
 from tests.chaos.stage import Stage
 from tests.e2e.pull_request import SYSTEM
@@ -22,6 +22,8 @@ def _mood(name: str) -> Fault:
         before = stage.proxy.troubled
         with stage.proxy.mood(Mood(name, share, chosen.randrange(10**6))):
             time.sleep(seconds)
+        if stage.proxy.troubled == before:
+            raise NotReached("nobody asked for anything")
         return f"{stage.proxy.troubled - before} requests in {seconds:.1f} s, {share:.0%} of all"
 
     return Fault(f"API {name}", "API proxy", inject, _WEIGHTS.get(name, 1.0))
