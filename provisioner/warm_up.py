@@ -35,6 +35,8 @@ from stacks.inputs import (
 )
 
 _STACK = "warm.up.0"
+# What the SDK leaves unfinished where an engine is killed, or the process ends.
+_CUT_OFF = {"run_in_stack", "run_pulumi_func", "BaseEventLoop.__del__"}
 
 FULL_INPUTS = StackInputs(
     stack=_STACK,
@@ -127,7 +129,7 @@ def _silence_sdk() -> None:
     report = sys.unraisablehook
 
     def report_others(unraisable: sys.UnraisableHookArgs) -> None:
-        if getattr(unraisable.object, "__qualname__", "") not in {"run_in_stack", "BaseEventLoop.__del__"}:
+        if getattr(unraisable.object, "__qualname__", "") not in _CUT_OFF:
             report(unraisable)
 
     sys.unraisablehook = report_others

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pulumi
+import pytest
 
 from provisioner.warm_up import FULL_INPUTS, warm_up
 from stacks.registration import CUSTOM_KINDS, KINDS
@@ -59,3 +62,16 @@ def test_a_loop_of_the_sdk_says_nothing() -> None:
 
 def test_what_else_fails_is_told() -> None:
     assert "ValueError: of our own" in _errors("Failing()", "del left")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("run_in_stack", False), ("run_pulumi_func", False), ("BaseEventLoop.__del__", False), ("something_else", True)],
+)
+def test_which_unraisable_errors_are_told_of(monkeypatch: pytest.MonkeyPatch, name: str, is_told: bool) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    warm_up()
+    unraisable: Any = SimpleNamespace(object=SimpleNamespace(__qualname__=name))
+    sys.unraisablehook(unraisable)
+    assert bool(told) == is_told
