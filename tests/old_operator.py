@@ -181,6 +181,9 @@ class OldOperator:
             "POSTGRES_DATABASE": {"value": "postgres"},
             "POSTGRES_USER": {"valueFrom": {"secretKeyRef": {"name": auth, "key": "username"}}},
             "POSTGRES_PASSWORD": {"valueFrom": {"secretKeyRef": {"name": auth, "key": "password"}}},
+            "DATABASE_URL": {
+                "value": f"postgresql://$(POSTGRES_USER):$(POSTGRES_PASSWORD)@{self.database}:5432/postgres"
+            },
         }
 
     def _service(self) -> Object:
