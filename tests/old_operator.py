@@ -10,12 +10,13 @@ import dataclasses
 import itertools
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 
 from stacks import naming
+from tests.e2e.waiting import until
 from watcher.cluster import (
     DEPLOYMENTS,
     INGRESSES,
@@ -222,6 +223,8 @@ class Visitor:
 
     @contextmanager
     def visiting(self) -> Generator[None]:
+        # A Service leads to its Pods a moment after they are ready.
+        until(self._is_answered, f"{self._address} answers")
         thread = threading.Thread(target=self._visit)
         thread.start()
         try:
@@ -229,6 +232,11 @@ class Visitor:
         finally:
             self._ended.set()
             thread.join()
+
+    def _is_answered(self) -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.get(self._address, timeout=5).is_success
+        return False
 
     def _visit(self) -> None:
         while not self._ended.is_set():

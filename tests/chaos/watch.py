@@ -16,6 +16,7 @@ from typing import Any
 from provisioner.backend import StackProject
 from provisioner.engine import Engine
 from provisioner.processes import engines_of
+from provisioner.stack_files import StackFiles
 from stacks.naming import FINALIZER
 from tests.chaos.points import ORDERS_VARIABLE, Order, Orders
 from watcher.cli import main
@@ -92,7 +93,7 @@ _wrap(Cluster, "delete", _deleted)
 _wrap(Journal, "write", _noted)
 _wrap(Journal, "remove", lambda *_: "journal removal")
 _wrap(Engine, "run", _run)
-_wrap(StackProject, "tag", lambda *_: "tags")
+_wrap(StackFiles, "tag", lambda *_: "tags")
 _wrap(StackProject, "remove_folder", lambda *_: "work folder removal")
 
 if __name__ == "__main__":
