@@ -78,10 +78,10 @@ class Package:
         )
 
 
-def packages() -> list[Package]:
-    """Return what the product needs on this machine, with the extra `aws`, and all that these need, by name."""
+def packages(extra: str = "aws") -> list[Package]:
+    """Return what the product needs on this machine, with an extra, and all that these need, by name."""
     found: dict[str, Package] = {}
-    wanted = [(_PROJECT, "aws")]
+    wanted = [(_PROJECT, extra)]
     seen: set[tuple[str, str]] = set()
     while wanted:
         name, extra = wanted.pop()

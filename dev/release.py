@@ -6,13 +6,17 @@ Publishes nothing. The version is that of git's tags.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from dev.console import Step, fail
+from dev.licences import packages
 from dev.paths import CACHE, REPOSITORY
 
 
@@ -53,9 +57,21 @@ def install(wheel: Path, environment: Path) -> None:
     if uv is None:
         fail("there is no uv", "run `dev/bootstrap.sh release`, which installs it")
     _run(uv, "venv", "--quiet", "--python", sys.executable, str(environment))
-    locked = REPOSITORY / "requirements.lock"
     python = str(environment / "bin" / "python")
-    _run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", str(locked), str(wheel))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(_locked({package.name for package in packages("")}))
+        file.flush()
+        # As whoever runs this has installed them, and so without asking an index for anything.
+        options = ("--quiet", "--python", python, "--no-deps")
+        _run(uv, "pip", "install", *options, "--require-hashes", "--requirement", file.name)
+    _run(uv, "pip", "install", *options, str(wheel))
+    _run(uv, "pip", "check", "--quiet", "--python", python)
+
+
+def _locked(names: set[str]) -> str:
+    """Return the entries of requirements.lock with these names."""
+    entries = re.findall(r"^(([\w.-]+)==.*\n(?: .*\n)*)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    return "".join(entry for entry, name in entries if canonicalize_name(name) in names)
 
 
 def _run(*command: str) -> None:

@@ -39,6 +39,7 @@ def watchers(
         logs = watchers.logs()
     finally:
         watchers.remove()
+        session_watcher.start()
     assert [name for name, log in logs.items() if "Traceback" in log] == []
 
 

@@ -58,6 +58,7 @@ def http_routes(cluster: Cluster) -> Generator[None]:
     cluster.create(CRDS, None, {"metadata": metadata, "spec": body})
     yield
     cluster.delete(CRDS, None, NAME)
+    until(lambda: cluster.get(CRDS, None, NAME) is None, "the kind is gone")
 
 
 def to_gateway(inputs: StackInputs) -> StackInputs:
