@@ -54,9 +54,12 @@ def test_actionlint_would_tell(tmp_path: Path) -> None:
     assert 'property "evnt" is not defined' in done.stdout
 
 
+# An address may be a variable, which GitLab fills in before it looks.
+_GITLAB = ["--data-transform", "gitlab-ci", "--disable-formats", "uri"]
+
+
 @pytest.mark.parametrize(
-    ("schema", "options", "file"),
-    [("gitlab-ci", ["--data-transform", "gitlab-ci"], PIPELINE), ("github-workflows", [], WORKFLOW)],
+    ("schema", "options", "file"), [("gitlab-ci", _GITLAB, PIPELINE), ("github-workflows", [], WORKFLOW)]
 )
 def test_the_published_schema_takes_it(schema: str, options: list[str], file: Path, tmp_path: Path) -> None:
     def check(path: Path) -> subprocess.CompletedProcess[str]:
