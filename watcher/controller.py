@@ -8,6 +8,7 @@ worker that takes the name finishes it. Nothing here remembers what an event sai
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 import time
 
@@ -19,6 +20,7 @@ from provisioner.errors import (
     ReviewAppError,
 )
 from provisioner.review_app import Spec, Status, parse
+from provisioner.setting_types import LABEL
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from stacks import naming
@@ -26,7 +28,7 @@ from watcher import decide as decisions
 from watcher.app_namespaces import AppNamespaces, namespaces_of
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
-from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
+from watcher.cluster import NAMESPACES, REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.decide import Abandon, Apply, Claim, Destroy, Refuse, View, Wait
 from watcher.deletion import Deletion
 from watcher.drift_watch import DriftWatch
@@ -34,7 +36,7 @@ from watcher.events import record
 from watcher.journal import Journal
 from watcher.leadership import NotLeading, Term
 from watcher.lookups import look_up
-from watcher.observation import Observation
+from watcher.observation import Observation, asked_namespace
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
 from watcher.stack_work import StackWork
@@ -215,6 +217,10 @@ class Controller:
         view = self._observation.view(review_app, self._journal, self._updates.failure(review_app["metadata"]["name"]))
         if view.deleting or not view.claimed:
             return view
+        name = asked_namespace(review_app)
+        if view.namespace is None and name and re.fullmatch(LABEL, name):
+            # One that was made a moment ago may not have been heard of yet.
+            view = dataclasses.replace(view, namespace=self._cluster.get(NAMESPACES, None, name))
         lookups = look_up(self._cluster, view, self._settings, self._registry, self._may_read, self._turns, self._logs)
         return dataclasses.replace(view, lookups=lookups)
 
