@@ -29,8 +29,13 @@ class _Operation(BaseModel):
     resource: _Resource
 
 
+class _SecretsProvider(BaseModel):
+    type: str
+
+
 class _Deployment(BaseModel):
     manifest: _Manifest
+    secrets_providers: _SecretsProvider | None = None
     resources: list[_Resource] | None = None
     pending_operations: list[_Operation] | None = None
 
@@ -61,6 +66,14 @@ def written_at(content: bytes, project: str, stack: str) -> datetime.datetime | 
         if not urn.startswith(f"{_URN}{stack}::{project}::"):
             raise StateTampered(stack, urn.removeprefix(_URN).partition("::")[0])
     return found.latest.manifest.time
+
+
+def has_secrets(content: bytes) -> bool:
+    """Whether a checkpoint can be read, and says what encrypts the secrets in it."""
+    try:
+        return _Versioned.model_validate_json(content).checkpoint.latest.secrets_providers is not None
+    except ValidationError:
+        return False
 
 
 def _urns(deployment: _Deployment) -> Iterator[str]:

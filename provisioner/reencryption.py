@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from provisioner import processes
 from provisioner.backend import PROJECT_FILE
+from provisioner.decryption import is_decryptable
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError, SecretsUnreadable, StackLocked
 from provisioner.key_service import KEY_URL
@@ -69,7 +70,7 @@ def reencrypt(
 
 
 def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, engine: Engine) -> Outcome:
-    if settings.secrets_provider == "local" and is_readable(folder, stack, settings, engine):
+    if settings.secrets_provider == "local" and is_decryptable(folder, stack, settings, engine):
         _forget_key(stack, settings)
         return "was so already"
     provider = KEY_URL if settings.secrets_provider == "local" else settings.secrets_provider
@@ -83,7 +84,7 @@ def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, e
                 pulumi(engine, folder, variables, stack, *arguments, text=text)
                 break
             except SecretsUnreadable:
-                if not is_readable(folder, stack, settings, engine):
+                if not is_decryptable(folder, stack, settings, engine):
                     raise
                 _forget_key(stack, settings)
                 return "was so already"
@@ -94,21 +95,10 @@ def _reencrypt(folder: Path, stack: str, settings: Settings, older: SecretStr, e
                     raise
                 else:
                     time.sleep(_POLL_SECONDS)
-    if not is_readable(folder, stack, settings, engine):
+    if not is_decryptable(folder, stack, settings, engine):
         raise SecretsUnreadable(stack)
     _forget_key(stack, settings)
     return "re-encrypted"
-
-
-def is_readable(folder: Path, stack: str, settings: Settings, engine: Engine) -> bool:
-    """Whether the passphrase of the settings alone reads all secrets of a stack."""
-    with environment(settings) as variables:
-        try:
-            # What is read goes no further.
-            pulumi(engine, folder, variables, stack, "stack", "export", "--show-secrets", "--stack", stack)
-        except SecretsUnreadable:
-            return False
-    return True
 
 
 def _forget_key(stack: str, settings: Settings) -> None:

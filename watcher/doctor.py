@@ -18,6 +18,7 @@ from provisioner.errors import SettingsRefused
 from provisioner.settings import Settings, StackSettings
 from watcher import installation_checks as installation
 from watcher import leftover_checks as leftovers
+from watcher import state_checks
 from watcher.cluster import Cluster, Object, section
 from watcher.findings import Check, Finding, results, wrong
 from watcher.lookup import namespaces, review_apps
@@ -93,6 +94,7 @@ class _Visit:
         self._engine: Engine | None = None
         self._review_apps: list[Object] = []
         self._stacks: set[str] | None = None
+        self._sees_state = False
 
     def checks(self) -> dict[str, Check]:
         """Return the checks, by what they look at."""
@@ -105,6 +107,7 @@ class _Visit:
             "the watcher": self.watcher,
             "the watcher's rights": self.rights,
             "the engine": self.engine,
+            "the state of stacks": self.state,
             "the ReviewApps": self.not_ready,
             "the journal": self.journal,
             "the objects of stacks": self.objects,
@@ -141,6 +144,14 @@ class _Visit:
         self._engine, found = installation.engine(needed=isinstance(self._settings, Settings))
         yield from found
 
+    def state(self) -> Iterator[Finding]:
+        settings = self._settings if isinstance(self._settings, Settings) else None
+        if unseen := state_checks.why_unseen(settings, self._engine):
+            yield unseen
+        elif settings and self._engine:
+            self._sees_state = True
+            yield from state_checks.secrets(settings, self._engine)
+
     def not_ready(self) -> Iterator[Finding]:
         return leftovers.not_ready(self._review_apps, time.time())
 
@@ -153,8 +164,8 @@ class _Visit:
         return leftovers.objects(self._cluster, self._system, self._known())
 
     def stacks(self) -> Iterator[Finding]:
-        settings = self._settings if isinstance(self._settings, Settings) else None
-        return leftovers.stacks(self._cluster, settings, self._engine, self._known())
+        if isinstance(self._settings, Settings) and self._engine and self._sees_state:
+            yield from leftovers.stacks(self._cluster, self._settings, self._engine, self._known())
 
     def _known(self) -> set[str]:
         return leftovers.asked_for(self._review_apps) | (self._stacks or set())

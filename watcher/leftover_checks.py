@@ -17,7 +17,7 @@ from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from stacks import naming
 from watcher.cluster import DECLARED, Cluster, Object, Resource
-from watcher.findings import Finding, ok, unknown, wrong
+from watcher.findings import Finding, ok, wrong
 from watcher.journal import Journal
 from watcher.listing import NOT_SEEN, standing_of
 from watcher.lookup import review_apps
@@ -30,7 +30,6 @@ _STUCK_SECONDS = 1_800.0
 _UNSEEN_SECONDS = 30.0
 # The PULUMI_HOME of a caller that is no worker.
 _SLOT = 1_000
-_REMEDY = "run this where the watcher does: `kubectl -n reviewapp-system exec deploy/reviewapp -- reviewapp doctor`"
 
 
 def unseen(review_apps: Sequence[Object], now: float) -> int:
@@ -94,14 +93,8 @@ def objects(cluster: Cluster, namespace: str, known: set[str]) -> Iterator[Findi
     yield ok(f"{count} objects are of stacks that are known")
 
 
-def stacks(cluster: Cluster, settings: Settings | None, engine: Engine | None, known: set[str]) -> Iterator[Finding]:
+def stacks(cluster: Cluster, settings: Settings, engine: Engine, known: set[str]) -> Iterator[Finding]:
     """Check that each stack of the backend is one that is known."""
-    if settings is None or engine is None:
-        yield unknown("the backend's stacks: they take the settings and pulumi to see", _REMEDY)
-        return
-    if settings.backend_url is None and not (settings.data_folder / "state").is_dir():
-        yield unknown(f"the backend's stacks: there is no {settings.data_folder / 'state'} here", _REMEDY)
-        return
     names = stack_names(settings, engine)
     for name in names:
         if name not in known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,13 +13,13 @@ from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from provisioner import state_copy
-from provisioner.backend import PROJECT_FILE
+from provisioner.decryption import require_decryptable
 from provisioner.engine import Engine
-from provisioner.errors import ReviewAppError, SecretsUnreadable
+from provisioner.errors import ReviewAppError
 from provisioner.inventory import stack_names
-from provisioner.reencryption import is_readable, reencrypt
+from provisioner.reencryption import reencrypt
 from provisioner.refusals import without_credentials
-from provisioner.settings import Settings, load
+from provisioner.settings import load
 from provisioner.state_copy import Backup
 from provisioner.state_store import StateStore, open_store
 from provisioner.workspace import prepare
@@ -104,7 +103,7 @@ def migrate(
         for _ in _shown("moving", total, state_copy.copy(here, there)):
             require()
         count = state_copy.compare(here, there)
-        _require_readable(target_settings, engine)
+        require_decryptable(target_settings, engine)
         require()
         state_copy.finish(here, there, target)
     typer.echo(
@@ -154,7 +153,7 @@ def restore(
                 require()
             count = state_copy.compare(source, target)
             typer.echo(f"{count} stacks are as they were at {source.made}")
-        _require_readable(settings, engine)
+        require_decryptable(settings, engine)
         require()
         try:
             journal = Journal(Cluster.from_environment(), settings.namespace)
@@ -177,19 +176,6 @@ def _store(url: str) -> StateStore:
         kind = url.partition("://")[0]
         raise ReviewAppError(f"{kind}:// can't be read here, but file, s3 and postgres can: use what {kind} itself has")
     return store
-
-
-def _require_readable(settings: Settings, engine: Engine) -> None:
-    """Have the engine read a stack with all its secrets, where there is one.
-
-    Raises:
-        SecretsUnreadable: the passphrase or the key does not open them.
-    """
-    for stack in stack_names(settings, engine)[-1:]:
-        with tempfile.TemporaryDirectory() as name:
-            (Path(name) / "Pulumi.yaml").write_text(PROJECT_FILE)
-            if not is_readable(Path(name), stack, settings, engine):
-                raise SecretsUnreadable(stack)
 
 
 def _shown(label: str, total: int, steps: Iterable[tuple[str, str]]) -> Iterator[str]:
