@@ -122,3 +122,9 @@ def test_commands_are_found() -> None:
 )
 def test_what_there_is_not_is_said(command: str, said: str | None) -> None:
     assert wrong(command) == said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_row_of_a_table_is_in_one(name: str) -> None:
+    texts = [token.content for token in tokens(name) if token.type == "inline"]
+    assert [text for text in texts if re.match(r"\|.*\|", text)] == []
