@@ -51,7 +51,8 @@ class Checkout:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()
             if said:
-                raise CheckoutUnusable(f"git can't read {self._folder}: {said}")
+                remedy = ": name another folder with --checkout" if "not a git repository" in said else ""
+                raise CheckoutUnusable(f"git can't read {self._folder}: {said}{remedy}")
             raise CheckoutUnusable(
                 f"commit {revision} is not in this checkout: fetch it "
                 "(actions/checkout: set `ref` to the pull request's head commit; GitLab: raise GIT_DEPTH), "

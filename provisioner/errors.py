@@ -240,14 +240,12 @@ class SecretsUnreadable(EngineError):
 
 
 class ClusterUnreachable(EngineError):
-    """The API server does not answer. `detail` quotes who tried."""
+    """The API server does not answer. `detail` quotes who tried, `remedy` says what to do."""
 
     reason = "ClusterUnreachable"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(
-            f"the Kubernetes API server cannot be reached ({detail}): see that it is up and that the kubeconfig holds"
-        )
+    def __init__(self, detail: str, remedy: str = "see that it is up and that the kubeconfig holds") -> None:
+        super().__init__(f"the Kubernetes API server cannot be reached ({detail}): {remedy}")
 
 
 class ApplyRefused(EngineError):

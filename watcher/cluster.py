@@ -9,14 +9,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Generator, Sequence
-from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from kubernetes import config
 from kubernetes.client import Configuration
 
 from provisioner.errors import ClusterUnreachable
@@ -32,6 +29,7 @@ from watcher.connection import (
     lines,
     refused,
 )
+from watcher.kubeconfig import configuration
 
 # The API server sends a bookmark about once a minute: a stream silent for longer is dead.
 _WATCH_READ_SECONDS = 100.0
@@ -128,19 +126,9 @@ class Cluster:
             seconds: time limit of each request, which is tried once; by default it may take its time.
 
         Raises:
-            ClusterUnreachable: there is neither.
+            ClusterUnreachable: there is neither, or the kubeconfig can't be used.
         """
-        configuration = Configuration()
-        files = (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
-        try:
-            # `load_config` would say on standard output which it takes: what is there is for programs.
-            if any(Path(file).expanduser().exists() for file in files if file):
-                config.load_kube_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
-            else:
-                config.load_incluster_config(client_configuration=configuration)  # pyright: ignore[reportUnknownMemberType]
-        except config.ConfigException as error:
-            raise ClusterUnreachable(f"no cluster is configured ({error}): set KUBECONFIG") from None
-        return cls(Connection.to(configuration, _CONNECTIONS, seconds))
+        return cls(Connection.to(configuration(), _CONNECTIONS, seconds))
 
     def fenced(self, fence: Fence) -> Cluster:
         """Return the same API server, where each write is asked for at `fence` first, which may raise."""

@@ -47,7 +47,7 @@ def test_what_is_no_commit_here(repository: Repository, checkout: Checkout, revi
 
 
 def test_what_is_no_checkout(tmp_path: Path) -> None:
-    with pytest.raises(CheckoutUnusable, match="not a git repository"):
+    with pytest.raises(CheckoutUnusable, match=r"not a git repository.*: name another folder with --checkout"):
         Checkout(tmp_path).commit("HEAD")
     with pytest.raises(CheckoutUnusable, match="there is no"):
         Checkout(tmp_path / "absent").commit("HEAD")
