@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -54,11 +55,14 @@ def require_kinds(cluster: Cluster, inputs: StackInputs) -> None:
     Raises:
         ApplyRefused: one of them is not there.
     """
+
+    @functools.cache
+    def served(version: str) -> set[str]:
+        return {one["name"] for one in cluster.resources(version)}
+
     for manifest in manifests(inputs):
         resource = DECLARED[manifest["apiVersion"], manifest["kind"]]
-        if resource.optional and resource.plural not in (
-            one["name"] for one in cluster.resources(resource.api_version)
-        ):
+        if resource.optional and resource.plural not in served(resource.api_version):
             detail = f"the cluster has no kind {resource.kind} of {resource.api_version}"
             raise ApplyRefused(name_of(manifest), "KindNotFound", detail, "install what serves this kind")
 
