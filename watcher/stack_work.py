@@ -41,6 +41,21 @@ from watcher.sweep import clear_undeclared, going, sweep
 _log = structlog.get_logger()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Places:
+    """Namespaces where a stack may have objects.
+
+    Attributes:
+        there: where what it has can be taken away.
+        going: which are on their way out, with all that is in them.
+        refused: why there is no right to do so in others.
+    """
+
+    there: list[str] = dataclasses.field(default_factory=list[str])
+    going: list[str] = dataclasses.field(default_factory=list[str])
+    refused: list[ApplyRefused] = dataclasses.field(default_factory=list[ApplyRefused])
+
+
 class StackWork:
     """Updates and destroys stacks, for as long as a watcher leads.
 
@@ -110,8 +125,10 @@ class StackWork:
         entry = self._journal.get(name)
         if action.stack is None:
             return []
-        phases = {place: phase(self._cluster, place) for place in action.namespaces}
-        there = [place for place in phases if phases[place] == "there" and self._places.may_clear(name, place, entry)]
+        places = self._look_at(action.namespaces, name, entry)
+        if places.refused:
+            raise places.refused[0]
+        there = places.there
         if not action.engine_done:
             if action.unfinished:
                 self.finish(entry, action.unfinished, slot)
@@ -138,7 +155,7 @@ class StackWork:
         own = set(own_namespaces.remove(self._cluster, action.stack, there))
         left = [f"Namespace {place}" for place in sorted(own)]
         left += self._sweep(action.stack, [place for place in there if place not in own])
-        return left + going(self._cluster, action.stack, [place for place in phases if phases[place] == "going"])
+        return left + going(self._cluster, action.stack, places.going)
 
     def _recover(self, entry: Entry | None, inputs: StackInputs, slot: int) -> UpdateResult:
         result = self._count("recover", self._stacks.recover(inputs, slot, self._is_dead))
@@ -167,18 +184,9 @@ class StackWork:
         Raises:
             ClusterUnreachable, EngineInterrupted, NotLeading: call it again.
         """
-        entry = self._journal.get(name)
-        refused: list[str] = []
-        there: list[str] = []
-        for place in namespaces:
-            try:
-                if phase(self._cluster, place) != "there":
-                    continue
-                if self._places.may_clear(name, place, entry):
-                    there.append(place)
-            except ApplyRefused as error:
-                refused.append(str(error))
-        kept, others = let_go(self._cluster, stack, there, self._settings.build_namespace)
+        places = self._look_at(namespaces, name, self._journal.get(name))
+        refused = [str(error) for error in places.refused]
+        kept, others = let_go(self._cluster, stack, places.there, self._settings.build_namespace)
         try:
             self._count("forget", self._stacks.forget(stack, slot, self._is_dead))
         except EngineInterrupted:
@@ -186,6 +194,23 @@ class StackWork:
         except EngineError as error:
             refused.append(f"its state: {error}")
         return kept, refused + others
+
+    def _look_at(self, namespaces: Iterable[str], name: str, entry: Entry | None) -> _Places:
+        """Look up where a stack may have objects, and have the rights to take them away."""
+        places = _Places()
+        for place in namespaces:
+            match phase(self._cluster, place):
+                case "there":
+                    try:
+                        if self._places.may_clear(name, place, entry):
+                            places.there.append(place)
+                    except ApplyRefused as error:
+                        places.refused.append(error)
+                case "going":
+                    places.going.append(place)
+                case "gone":
+                    pass
+        return places
 
     def _count(self, operation: str, result: UpdateResult) -> UpdateResult:
         ENGINE_SECONDS.labels(operation).observe(result.seconds)
