@@ -123,13 +123,20 @@ def stacks(backend: Backend) -> Stacks:
 def make_inputs(namespace: str) -> MakeInputs:
     """Return what makes inputs of a stack whose objects are all in the test's namespace."""
 
-    def make(pull_request: str = "7", *, build: bool = True, port: int = 5000, **changes: Any) -> StackInputs:
+    def make(
+        pull_request: str = "7",
+        *,
+        build: bool = True,
+        port: int = 5000,
+        database: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> StackInputs:
         config = {
             "namespace": namespace,
             "applicationPort": port,
             "env": {"values": [{"name": "SECRET", "value": SECRET_VALUE}]},
             # The sample's needs an operator that is there.
-            "database": None,
+            "database": database,
         }
         inputs = samples.inputs(pr=pull_request, config=config, **changes)
         job = inputs.build.model_copy(update={"namespace": namespace}) if inputs.build and build else None
