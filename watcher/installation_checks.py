@@ -18,7 +18,7 @@ from provisioner.engine import PROVIDER_VERSION, PULUMI_VERSION, Engine
 from provisioner.errors import EngineMissing, SettingsRefused
 from provisioner.settings import StackSettings, load, load_stack_settings
 from watcher import rights
-from watcher.cluster import DEPLOYMENTS, NAMESPACES, PODS, SECRETS, Cluster, Object, Resource, section
+from watcher.cluster import DEPLOYMENTS, NAMESPACES, PODS, SECRETS, Cluster, Object, Resource, entries, section
 from watcher.conditions import condition, trouble
 from watcher.findings import Finding, ok, unknown, wrong
 
@@ -31,7 +31,14 @@ _DEPLOYMENT = "reviewapp"
 _SETTINGS_MAP = "reviewapp-settings"
 _SETTINGS_KEY = "settings.yaml"
 
-_APPLY_ALL = "`kubectl apply -k deploy/`"
+_APPLY_ALL = "apply your installation again: its overlay, or its chart"
+_GIVEN_BY = {
+    "rbac": "apply your installation again: deploy/base/rbac.yaml gives it",
+    "certificate": "add the component deploy/components/certificate, or `certificate.enabled` to the chart's values",
+    "per-app": "add the component deploy/components/per-app, or `perApp.enabled` to the chart's values",
+}
+# These say where to look, not what the settings are.
+_WHERE = {"REVIEWAPP_NAMESPACE", "REVIEWAPP_BUILD_NAMESPACE"}
 
 
 def server(cluster: Cluster) -> Iterator[Finding]:
@@ -141,20 +148,21 @@ def watcher_rights(
         file = "certificate" if right.resource.startswith("secrets:") else "rbac"
         if per_app and right in rights.needed(namespace, builds, (), own_namespaces=True):
             file = "per-app" if right not in rights.needed(namespace, builds, ()) else file
-        yield wrong(f"service account {account} may not {right}", f"`kubectl apply -f deploy/{file}.yaml`")
+        yield wrong(f"service account {account} may not {right}", _GIVEN_BY[file])
 
 
 def settings(cluster: Cluster, file: Path | None, namespace: str) -> tuple[StackSettings | None, list[Finding]]:
     """Check the settings that are given, else those that the cluster has; return them too, where they hold."""
-    if file or any(name.startswith("REVIEWAPP_") for name in os.environ):
+    if file or any(name.startswith("REVIEWAPP_") for name in os.environ.keys() - _WHERE):
         try:
             return load(file), [ok("the settings given here hold")]
         except SettingsRefused as refused:
             return None, [wrong(f"settings: {refusal}", "") for refusal in refused.refusals]
-    found = cluster.get(_CONFIG_MAPS, namespace, _SETTINGS_MAP)
+    name = _settings_map(cluster, namespace)
+    where = f"ConfigMap {namespace}/{name}"
+    found = cluster.get(_CONFIG_MAPS, namespace, name)
     text: str | None = section(found or {}, "data").get(_SETTINGS_KEY)
     if text is None:
-        where = f"ConfigMap {namespace}/{_SETTINGS_MAP}"
         return None, [unknown(f"no settings: neither given here, nor in {where}", "give them with --settings")]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as copy:
         copy.write(text)
@@ -162,9 +170,16 @@ def settings(cluster: Cluster, file: Path | None, namespace: str) -> tuple[Stack
         try:
             values = load_stack_settings(Path(copy.name))
         except SettingsRefused as refused:
-            remedy = f"correct ConfigMap {namespace}/{_SETTINGS_MAP}"
-            return None, [wrong(f"settings: {refusal}", remedy) for refusal in refused.refusals]
-    return values, [ok(f"the settings in ConfigMap {namespace}/{_SETTINGS_MAP} hold")]
+            return None, [wrong(f"settings: {refusal}", f"correct {where}") for refusal in refused.refusals]
+    return values, [ok(f"the settings in {where} hold")]
+
+
+def _settings_map(cluster: Cluster, namespace: str) -> str:
+    """Return the name of the watcher's ConfigMap: kustomize and Helm put a digest of its content behind it."""
+    deployment = cluster.get(DEPLOYMENTS, namespace, _DEPLOYMENT) or {}
+    volumes = entries(deployment, "spec", "template", "spec", "volumes")
+    names = [str(section(volume, "configMap").get("name")) for volume in volumes]
+    return next((name for name in names if name.startswith(f"{_SETTINGS_MAP}-")), _SETTINGS_MAP)
 
 
 def secrets(cluster: Cluster, values: StackSettings) -> Iterator[Finding]:

@@ -170,8 +170,8 @@ def _create(cluster: Cluster, name: str, spec: Spec) -> Object:
     except ApiRefused as error:
         if error.status == 404:
             raise ReviewAppError(
-                "the cluster does not know ReviewApps: install the CRD (`kubectl apply -k deploy/`), or see that "
-                "KUBECONFIG names the right cluster"
+                "the cluster does not know ReviewApps: see that KUBECONFIG names the right one, and that the watcher "
+                "is installed there (docs/operations.md)"
             ) from None
         raise
 

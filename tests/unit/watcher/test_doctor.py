@@ -159,6 +159,28 @@ def test_settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [finding.verdict for finding in found] == ["unknown"]
 
 
+def test_settings_whose_name_has_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
+        monkeypatch.delenv(name)
+    # Where to look for them is none of them.
+    monkeypatch.setenv("REVIEWAPP_NAMESPACE", "s")
+    name = "reviewapp-settings-4k8f2h9m5t"
+    volumes = [{"name": "data"}, {"name": "settings", "configMap": {"name": name}}]
+    watcher: Object = {
+        "kind": "Deployment",
+        "metadata": {"namespace": "s", "name": "reviewapp"},
+        "spec": {"template": {"spec": {"volumes": volumes}}},
+    }
+    held: Object = {
+        "kind": "ConfigMap",
+        "metadata": {"namespace": "s", "name": name},
+        "data": {"settings.yaml": "app_domain: example.com\nregistry: r.example.com\n"},
+    }
+    values, found = installation.settings(Objects(held, watcher), None, "s")
+    assert values
+    assert said(iter(found)) == [("ok", f"the settings in ConfigMap s/{name} hold")]
+
+
 def test_review_apps() -> None:
     stuck = ready()
     stuck["status"]["conditions"][3] |= {"status": "False", "reason": "Building", "message": "is being built"}
