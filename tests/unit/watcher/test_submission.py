@@ -257,7 +257,7 @@ def test_what_is_forbidden_is_said_at_once(server: StandIn) -> None:
 
 def test_a_cluster_without_the_crd_is_said(server: StandIn) -> None:
     server.faults = [404, 404]
-    with pytest.raises(ReviewAppError, match="does not know ReviewApps: install the CRD"):
+    with pytest.raises(ReviewAppError, match="does not know ReviewApps: see that KUBECONFIG"):
         submit(server.cluster, NAME, samples.spec())
 
 
