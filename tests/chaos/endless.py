@@ -1,7 +1,7 @@
 """As many faults as told: `make chaos N=100`.
 
 `SEED=` gives the same faults again; `FAULT=` takes those whose names begin so; `STATE=postgres` has the state in a
-server that ends too.
+server that ends too, `STATE=s3` in a bucket.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import random
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -19,8 +18,8 @@ from dev.sample import Sample
 from tests.chaos import state_faults
 from tests.chaos.rounds import ALL, Rounds
 from tests.chaos.stage import stage
-from tests.chaos.stores import Folder, Store, table
 from tests.chaos.versions import Version
+from tests.state_servers import KINDS
 from watcher.cluster import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(0)]
@@ -32,15 +31,14 @@ def test_faults(cluster: Cluster, installation: Installation, sample: Sample, ve
     number = int(os.environ.get("N") or 100)
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
     chosen = os.environ.get("FAULT") or ""
-    every = (*ALL, state_faults.SERVER) if os.environ.get("STATE") == "postgres" else ALL
+    state = os.environ.get("STATE") or "file"
+    assert state in KINDS, f"STATE is one of {', '.join(KINDS)}"
+    every = (*ALL, state_faults.SERVER) if state == "postgres" else ALL
     faults = [fault for fault in every if fault.name.startswith(chosen)]
     assert faults, f"no fault is called {chosen}: {', '.join(fault.name for fault in every)}"
     sys.stdout.write(f"\nseed {seed}: {number} faults of {len(faults)} kinds\n")
     began = time.monotonic()
-    with (
-        _store(installation) as store,
-        stage(cluster, installation, sample, versions, store, seed, most_open=6, pause=0.7) as set_stage,
-    ):
+    with stage(cluster, installation, sample, versions, state, seed, most_open=6, pause=0.7) as set_stage:
         rounds = Rounds(set_stage, seed, faults)
         record = rounds.record
         while (left := number - record.count) > 0:
@@ -55,9 +53,3 @@ def test_faults(cluster: Cluster, installation: Installation, sample: Sample, ve
         f"{apps} review apps, {starts} starts of a watcher; violations: {len(record.violations)}\n"
     )
     assert record.violations == []
-
-
-def _store(installation: Installation) -> AbstractContextManager[Store]:
-    if os.environ.get("STATE") == "postgres":
-        return table()
-    return nullcontext(Folder(installation.folder / "state"))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dev import postgres
 from provisioner.errors import ReviewAppError
 from stacks import naming
 from stacks.inputs import StackInputs
@@ -202,6 +201,4 @@ def settled(invariants: Invariants) -> list[str]:
     try:
         return invariants.wrong()
     except ReviewAppError as error:
-        return [f"the cluster does not answer: {error}"]
-    except postgres.Failed as error:
-        return [f"the state backend does not answer: {error}"]
+        return [f"cluster or state backend do not answer: {error}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +15,18 @@ from kubernetes.client import Configuration
 
 from dev.installation import Installation
 from dev.sample import Sample
-from tests.chaos.invariants import Deployed, Invariants
+from provisioner.state_store import open_store
+from tests.chaos.invariants import Deployed, Invariants, settled
 from tests.chaos.load import Load, Open
 from tests.chaos.points import ORDERS_VARIABLE, Orders
 from tests.chaos.proxy import Proxy, proxy
 from tests.chaos.replica import Replica
 from tests.chaos.state import State
-from tests.chaos.stores import Store
 from tests.chaos.versions import Version
 from tests.e2e.pull_request import BUILDS
 from tests.e2e.waiting import until
-from watcher.cluster import NAMESPACES, Cluster
+from tests.state_servers import S3_CREDENTIALS, StateServers, state_servers
+from watcher.cluster import NAMESPACES, REVIEW_APPS, Cluster
 
 NAMESPACES_OF_APPS = ("chaos-a", "chaos-b", "chaos-c")
 _SETTINGS = {
@@ -50,6 +52,9 @@ class Stage:
     orders: Orders
     deployed: Deployed
     invariants: Invariants
+    servers: StateServers
+    state_kind: str
+    """One of `KINDS`."""
 
     @property
     def folder(self) -> Path:
@@ -73,7 +78,7 @@ def stage(
     installation: Installation,
     sample: Sample,
     versions: list[Version],
-    store: Store,
+    state_kind: str,
     seed: int,
     *,
     most_open: int,
@@ -88,10 +93,18 @@ def stage(
     temporary.mkdir(exist_ok=True)
     orders = Orders(orders_folder)
     orders.clear()
-    with proxy(_configuration()) as between, pytest.MonkeyPatch.context() as patch:
+    # A run that was broken off may have left them. What it left in the cluster, the watchers clear away.
+    for name in ("state", "work"):
+        shutil.rmtree(installation.folder / name, ignore_errors=True)
+    with state_servers() as servers, proxy(_configuration()) as between, pytest.MonkeyPatch.context() as patch:
         patch.setenv(ORDERS_VARIABLE, str(orders_folder))
         patch.setenv("TMPDIR", str(temporary))
-        settings = _SETTINGS | {"backend_url": store.url}
+        for name, value in S3_CREDENTIALS.items():
+            patch.setenv(name, value)
+        url = servers.new(state_kind) or f"file://{installation.folder / 'state'}"
+        store = open_store(url)
+        assert store
+        settings = _SETTINGS | {"backend_url": url}
         replicas = [
             Replica(host, installation.watcher_command(between.url, host, "tests.chaos.watch", **settings))
             for host in ("watcher-a", "watcher-b")
@@ -101,9 +114,15 @@ def stage(
         load = Load(cluster, sample, versions, NAMESPACES_OF_APPS, folder / "state", most_open, pause, seed)
         deployed = Deployed(cluster, load)
         invariants = Invariants(cluster, load, state, replicas, folder, (*NAMESPACES_OF_APPS, BUILDS))
-        set_stage = Stage(cluster, installation, replicas, between, load, state, orders, deployed, invariants)
+        set_stage = Stage(
+            *(cluster, installation, replicas, between, load, state, orders, deployed, invariants),
+            *(servers, state_kind),
+        )
         try:
             until(lambda: all(one.is_ready for one in replicas), "both watchers are ready", 60)
+            for item in cluster.list(REVIEW_APPS)[0]:
+                cluster.delete(REVIEW_APPS, None, item["metadata"]["name"])
+            until(lambda: not settled(invariants), "what an earlier run left is gone", 120, invariants.wrong)
             yield set_stage
         finally:
             load.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from provisioner.backend import PROJECT
-from tests.chaos.stores import Store
+from provisioner.state_store import StateStore
 
 _STACKS = f".pulumi/stacks/{PROJECT}/"
 _LOCKS = ".pulumi/locks/"
@@ -27,17 +27,17 @@ class State:
         folder: the watchers' data folder.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store = store
+    def __init__(self, store: StateStore, folder: Path) -> None:
+        self._store = store
         self._work = folder / "work"
 
     def stacks(self) -> list[str]:
-        keys = [key.removeprefix(_STACKS) for key in self.store.keys(_STACKS)]
+        keys = [key.removeprefix(_STACKS) for key in self._store.keys(_STACKS)]
         return [key.removesuffix(".json") for key in keys if key.endswith(".json")]
 
     def locks(self) -> list[str]:
         """Return the stack of each lock that there is."""
-        return [key.split("/")[-2] for key in self.store.keys(_LOCKS) if key.endswith(".json")]
+        return [key.split("/")[-2] for key in self._store.keys(_LOCKS) if key.endswith(".json")]
 
     def objects(self, stack: str) -> set[Key]:
         """Return the objects that a stack's checkpoint has."""
@@ -66,11 +66,11 @@ class State:
             LookupError: it has none.
         """
         key = f"{_STACKS}{stack}.json"
-        content = self.store.read(key)
+        content = self._read(key)
         if how == "deleted":
-            self.store.delete(key)
+            self._store.delete(key)
         else:
-            self.store.write(
+            self._store.write(
                 key, {"cut off": content[: len(content) // 2], "emptied": b"", "garbled": content[::-1]}[how]
             )
 
@@ -78,10 +78,16 @@ class State:
         """Lock a stack as an engine of a machine would that has been gone for long."""
         lock = {"pid": pid, "username": "root", "hostname": host, "timestamp": "2026-01-01T00:00:00.000000000Z"}
         key = f"{_LOCKS}organization/{PROJECT}/{stack}/{uuid.uuid4()}.json"
-        self.store.write(key, json.dumps(lock).encode())
+        self._store.write(key, json.dumps(lock).encode())
 
     def _deployment(self, stack: str) -> dict[str, Any]:
-        return json.loads(self.store.read(f"{_STACKS}{stack}.json"))["checkpoint"]["latest"] or {}
+        return json.loads(self._read(f"{_STACKS}{stack}.json"))["checkpoint"]["latest"] or {}
+
+    def _read(self, key: str) -> bytes:
+        content = self._store.read(key)
+        if content is None:
+            raise LookupError(key)
+        return content
 
 
 def dead_pid() -> int:

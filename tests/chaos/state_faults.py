@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 
 from dev import postgres
+from provisioner.errors import StateUnreachable
 from tests.chaos.faults import Fault, NotReached
 from tests.chaos.stage import Stage
 from tests.chaos.state import Damage, dead_pid
-from tests.chaos.stores import Table
 
 _DAMAGES: tuple[Damage, ...] = ("deleted", "cut off", "emptied", "garbled")
 
@@ -29,7 +28,7 @@ def _stack(stage: Stage, chosen: random.Random) -> str:
 def _answered(stage: Stage) -> list[str]:
     try:
         return stage.state.stacks()
-    except postgres.Failed as error:
+    except StateUnreachable as error:
         raise NotReached(str(error)) from None
 
 
@@ -38,7 +37,7 @@ def _checkpoint(how: Damage) -> Fault:
         stack = _stack(stage, chosen)
         try:
             stage.state.damage(stack, how)
-        except (LookupError, postgres.Failed) as error:
+        except (LookupError, StateUnreachable) as error:
             raise NotReached(str(error)) from None
         stage.load.urge(stack)
         return stack
@@ -52,7 +51,7 @@ def _lock(stage: Stage, chosen: random.Random) -> str:
     host = chosen.choice(stage.replicas).host
     try:
         stage.state.plant_lock(stack, host, dead_pid())
-    except postgres.Failed as error:
+    except StateUnreachable as error:
         raise NotReached(str(error)) from None
     stage.load.urge(stack)
     return f"{stack}, of {host}"
@@ -66,12 +65,12 @@ def _work_folder(stage: Stage, chosen: random.Random) -> str:
 
 
 def _server(stage: Stage, chosen: random.Random) -> str:
-    if not isinstance(stage.state.store, Table):
-        raise NotReached("the state is in a folder")
-    server, seconds = stage.state.store.server, chosen.uniform(0, 6)
-    server.stop()
-    time.sleep(seconds)
-    server.start()
+    seconds = chosen.uniform(0, 6)
+    try:
+        stage.servers.restart_postgres(seconds)
+    except postgres.Failed as error:
+        # It is away already.
+        raise NotReached(str(error)) from None
     return f"away for {seconds:.1f} s"
 
 

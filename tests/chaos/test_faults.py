@@ -8,7 +8,6 @@ from dev.installation import Installation
 from dev.sample import Sample
 from tests.chaos.rounds import ALL, Rounds
 from tests.chaos.stage import stage
-from tests.chaos.stores import Folder
 from tests.chaos.versions import Version
 from watcher.cluster import Cluster
 
@@ -22,8 +21,7 @@ def test_what_is_broken_heals(
 ) -> None:
     # Other tests may use the same node meanwhile.
     faults = [fault for fault in ALL if not fault.is_shared and fault.name != "API silent watches"]
-    store = Folder(installation.folder / "state")
-    with stage(cluster, installation, sample, versions, store, _SEED, most_open=4, pause=0.7) as set_stage:
+    with stage(cluster, installation, sample, versions, "file", _SEED, most_open=4, pause=0.7) as set_stage:
         rounds = Rounds(set_stage, _SEED, faults, 2.0)
         rounds.run(10)
         rounds.end()

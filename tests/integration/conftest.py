@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -20,7 +19,7 @@ from stacks import naming
 from stacks.inputs import StackInputs
 from stacks.review_app import stack_label_selector
 from tests import samples
-from tests.integration.state_servers import S3_CREDENTIALS, StateServers, kinds_for
+from tests.state_servers import S3_CREDENTIALS, StateServers, kinds_for, state_servers
 from watcher.cluster import DECLARED, Cluster, Object, Resource
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
@@ -56,14 +55,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("state_kind", kinds_for(metafunc.definition))
 
 
-@pytest.fixture(scope="session")
-def state_servers() -> Generator[StateServers]:
-    # Not below pytest's own folder: PostgreSQL runs as a user who may not look into that.
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        servers = StateServers(Path(name))
+@pytest.fixture(scope="session", name="state_servers")
+def _state_servers() -> Generator[StateServers]:
+    with state_servers() as servers:
         yield servers
-        servers.stop()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.state_store import StateStore
 from tests.integration.conftest import MakeInputs
-from tests.integration.state_servers import S3_CREDENTIALS
+from tests.state_servers import S3_CREDENTIALS
 from watcher.findings import results
 from watcher.state_checks import secrets
 

@@ -21,7 +21,7 @@ from provisioner.state_copy import StateMoved, by_stack, compare
 from provisioner.state_store import StateStore, open_store
 from stacks.inputs import StackInputs
 from tests.integration.conftest import MakeInputs, never
-from tests.integration.state_servers import S3_CREDENTIALS, StateServers
+from tests.state_servers import S3_CREDENTIALS, StateServers
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.postgres]
 

@@ -14,7 +14,7 @@ from provisioner.errors import StateUnreachable
 from provisioner.settings import Settings
 from provisioner.state_store import StateStore, open_store
 from provisioner.workspace import environment
-from tests.integration.state_servers import PASSWORD, StateServers
+from tests.state_servers import PASSWORD, StateServers
 
 pytestmark = [pytest.mark.every_backend, pytest.mark.engine, pytest.mark.postgres]
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,9 +68,11 @@ class StateServers:
             return f"postgres://postgres:{quote(PASSWORD, safe='')}@127.0.0.1:1/postgres?sslmode=disable"
         return str(self.new(kind)).replace("s3://state-", "s3://none-")
 
-    def restart_postgres(self) -> None:
+    def restart_postgres(self, seconds: float = 0) -> None:
+        """End PostgreSQL at once, and start it again after a while."""
         assert self._postgres
         self._postgres.stop()
+        time.sleep(seconds)
         self._postgres.start()
 
     def stop(self) -> None:
@@ -74,3 +80,16 @@ class StateServers:
             self._postgres.stop()
         if self._s3:
             self._s3.stop()
+
+
+@contextmanager
+def state_servers() -> Generator[StateServers]:
+    """Have servers, as far as they are asked for, until the block ends."""
+    # Not below pytest's own folder: PostgreSQL runs as a user who may not look into that.
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        servers = StateServers(Path(name))
+        try:
+            yield servers
+        finally:
+            servers.stop()
