@@ -26,8 +26,8 @@ class Trouble:
     """Why a container does not run.
 
     Attributes:
-        reason: in CamelCase, the kubelet's own.
-        message: what the node and the container said.
+        reason: in CamelCase, the kubelet's or the controller's own.
+        message: what the node and the container, or the controller, said.
         has_ended: whether it was started and ended, rather than waits to be started.
     """
 
@@ -102,6 +102,17 @@ def trouble(pods: Sequence[Object]) -> Trouble | None:
         if unscheduled and unscheduled["status"] == "False" and unscheduled.get("reason") == "Unschedulable":
             return Trouble("Unschedulable", unscheduled.get("message", ""))
     return None
+
+
+def refused_pods(deployment: Object | None) -> Trouble | None:
+    """Return why a Deployment can't have the Pods that it asks for: a quota, an admission policy, an unknown account.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
+    """
+    found = find_condition(deployment or {}, "ReplicaFailure") or {}
+    if (found.get("status"), found.get("reason")) != ("True", "FailedCreate"):
+        return None
+    return Trouble("FailedCreate", f"no Pod can be made: {found.get('message', '')}")
 
 
 def _end(status: Object, serves: bool) -> Trouble | None:

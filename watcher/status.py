@@ -17,7 +17,16 @@ from stacks.inputs import Build, StackInputs
 from watcher.build_log import MARK, is_kept
 from watcher.builds import find_job, is_of
 from watcher.cluster import Object, entries, section
-from watcher.conditions import Trouble, commit_pods, find_condition, is_retried, job_pods, job_state, trouble
+from watcher.conditions import (
+    Trouble,
+    commit_pods,
+    find_condition,
+    is_retried,
+    job_pods,
+    job_state,
+    refused_pods,
+    trouble,
+)
 from watcher.databases import READY, database_state
 from watcher.decide import View
 from watcher.image_rule import denied
@@ -211,7 +220,7 @@ def _available(view: View, inputs: StackInputs | None) -> _Finding:
         return _Finding("Available", "True", "Available", f"the app answers at {route.url(inputs)}")
     if view.deleting:
         return _Finding("Available", "False", "Deleting", "the app has ended")
-    found = trouble(commit_pods(view.pods, inputs.workload.commit))
+    found = _trouble(view, inputs.workload.commit)
     if found:
         return _Finding("Available", "False", found.reason, found.message)
     return _Finding("Available", "False", "Starting", f"commit {inputs.workload.commit[:12]} is starting")
@@ -236,11 +245,16 @@ def _ready(
             return _Finding("Ready", "False", finding.reason, finding.message)
     commit = inputs.workload.commit if inputs else ""  # Without inputs, Available is not True.
     if not (inputs and _is_current(view.deployment, inputs) and _rolled_out(view.deployment)):
-        found = trouble(commit_pods(view.pods, commit))
+        found = _trouble(view, commit)
         if found:
             return _Finding("Ready", "False", found.reason, found.message)
         return _Finding("Ready", "False", "Updating", f"commit {commit[:12]} is taking over")
     return _Finding("Ready", "True", "Ready", f"commit {commit[:12]} answers")
+
+
+def _trouble(view: View, commit: str) -> Trouble | None:
+    """Return what keeps a commit's Pods from running."""
+    return trouble(commit_pods(view.pods, commit)) or refused_pods(view.deployment)
 
 
 def _stalled(view: View, error: ReviewAppError | None) -> list[_Finding]:

@@ -62,3 +62,22 @@ def test_what_is_deleted_right_before_a_push_is_made_anew(
     pull_request.push(commits["crashing"], config={"env": env})
     until(lambda: len(watcher.engine_runs(pull_request.name)) >= 2, "it is updated", 20)
     assert watcher.said("update_failed", pull_request.name) == []
+
+
+@side_by_side
+def test_what_others_add_is_theirs_and_what_comes_of_it_is_said(
+    pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
+) -> None:
+    pull_request.open(commits["telling"])
+    pull_request.until_ready(commits["telling"])
+
+    def add(account: str | None) -> None:
+        template = {"spec": {"serviceAccountName": account, "serviceAccount": account}}
+        cluster.patch(DEPLOYMENTS, pull_request.namespace, pull_request.app, {"spec": {"template": template}})
+
+    add("somebody")
+    said = pull_request.until_condition("Ready", "False", "FailedCreate")
+    assert 'serviceaccount "somebody" not found' in said["message"]
+    assert pull_request.condition("Available")["status"] == "True"
+    add(None)
+    pull_request.until_condition("Ready", "True")

@@ -310,6 +310,18 @@ def test_a_crash_is_one_trouble_however_far_its_next_start_is(container: dict[st
     assert "exit code 3" in condition(status(view, NOW), "Available").message
 
 
+@pytest.mark.parametrize(("available", "kind"), [(0, "Available"), (1, "Ready")])
+def test_pods_that_may_not_be_made_are_told_of(available: int, kind: str) -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    found = deployment(available=available, updated=0)
+    found["status"]["conditions"] = [refused]
+    view = View(review_app(), entry=entry("applied", inputs(built=True)), deployment=found)
+    assert said(status(view, NOW))[kind] == ("False", "FailedCreate")
+    assert condition(status(view, NOW), kind).message == "no Pod can be made: exceeded quota"
+    refused["status"] = "False"
+    assert said(status(view, NOW))[kind][1] in {"Starting", "Updating"}
+
+
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
 def test_an_image_that_is_not_there_is_one_trouble(reason: str) -> None:
     waiting = {"name": "app", "state": {"waiting": {"reason": reason, "message": "not found"}}}
