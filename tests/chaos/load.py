@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dev.sample import Sample
 from provisioner.errors import ReviewAppError
@@ -21,6 +22,8 @@ from watcher.cluster import ApiRefused, Cluster
 
 _FIRST_NUMBER = 7001
 _AGAIN_SECONDS = 0.3
+# Of those that are opened, each fourth or so has a database; two cores have no time for more.
+_DATABASES: tuple[dict[str, Any], ...] = ({}, {}, {}, {"database": {"ephemeral": True}})
 
 
 @dataclasses.dataclass
@@ -136,6 +139,7 @@ class Load:
     def _open(self) -> None:
         namespace = self._random.choice(self._namespaces)
         version = self._random.choice(self._versions[: len(self._versions) // 2])
+        config = self._random.choice(_DATABASES)
         pull_request = PullRequest(self._cluster, self._sample, namespace, self._number, self._state)
         self._number += 1
         tag(version, pull_request.number)
@@ -144,7 +148,7 @@ class Load:
 
         def open_it() -> None:
             try:
-                pull_request.open(version.commit)
+                pull_request.open(version.commit, config)
             except ApiRefused as refused:
                 # It was made, and the answer was lost.
                 if refused.status != 409:

@@ -24,12 +24,14 @@ from watcher.cluster import (
     ROLE_BINDINGS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     Object,
     Resource,
 )
 
+_DELETED = (DEPLOYMENTS, STATEFUL_SETS, SERVICES, SECRETS, INGRESSES, NETWORK_POLICIES, JOBS, PODS)
 _CHANGES: dict[Resource, Object] = {
-    DEPLOYMENTS: {"spec": {"template": {"spec": {"serviceAccountName": "somebody"}}}},
+    DEPLOYMENTS: {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "nowhere.invalid/image"}]}}}},
     SERVICES: {"spec": {"ports": [{"port": 80, "targetPort": 1, "protocol": "TCP", "name": "http"}]}},
     SECRETS: {"data": {"GREETING": "Y2hhbmdlZA=="}},
     INGRESSES: {"metadata": {"labels": {naming.COMPONENT_LABEL: "changed"}}},
@@ -111,7 +113,7 @@ def _finalizer(stage: Stage, chosen: random.Random) -> str:
 
 
 FAULTS = (
-    *(_deleted(kind) for kind in (DEPLOYMENTS, SERVICES, SECRETS, INGRESSES, NETWORK_POLICIES, JOBS, PODS)),
+    *(_deleted(kind) for kind in _DELETED),
     *(_changed(kind, change) for kind, change in _CHANGES.items()),
     Fault("Namespace deleted", "objects", _namespace, 1.0),
     Fault("RoleBinding deleted", "objects", _binding),
