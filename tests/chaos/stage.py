@@ -53,8 +53,6 @@ class Stage:
     deployed: Deployed
     invariants: Invariants
     servers: StateServers
-    state_kind: str
-    """One of `KINDS`."""
 
     @property
     def folder(self) -> Path:
@@ -114,14 +112,12 @@ def stage(
         load = Load(cluster, sample, versions, NAMESPACES_OF_APPS, folder / "state", most_open, pause, seed)
         deployed = Deployed(cluster, load)
         invariants = Invariants(cluster, load, state, replicas, folder, (*NAMESPACES_OF_APPS, BUILDS))
-        set_stage = Stage(
-            *(cluster, installation, replicas, between, load, state, orders, deployed, invariants),
-            *(servers, state_kind),
-        )
+        set_stage = Stage(cluster, installation, replicas, between, load, state, orders, deployed, invariants, servers)
         try:
             until(lambda: all(one.is_ready for one in replicas), "both watchers are ready", 60)
             for item in cluster.list(REVIEW_APPS)[0]:
-                cluster.delete(REVIEW_APPS, None, item["metadata"]["name"])
+                if item["spec"]["config"]["namespace"] in NAMESPACES_OF_APPS:
+                    cluster.delete(REVIEW_APPS, None, item["metadata"]["name"])
             until(lambda: not settled(invariants), "what an earlier run left is gone", 120, invariants.wrong)
             yield set_stage
         finally:
