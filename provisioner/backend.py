@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,17 @@ class Backend:
         """
         if self._store:
             require_here(self._store)
+
+    def lacking_state(self, stacks: Iterable[str]) -> list[str]:
+        """Return which of these stacks have no state that can be worked with: it is lost or damaged.
+
+        None that have another one's: that is a human's to mend. None at all where only the CLI can read the backend.
+
+        Raises:
+            StateUnreachable: the backend can't be read.
+        """
+        store = self._store
+        return [stack for stack in stacks if store and not StackFiles(store, stack).has_state()]
 
     def project(self, stack: str, slot: int) -> StackProject:
         """Return the project of a stack, with its work folder made if need be.

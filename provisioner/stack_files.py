@@ -50,6 +50,14 @@ class StackFiles:
         # Each update ends with a copy of the checkpoint in the first; the second is the CLI's where it keeps backups.
         self._copies = [f"{ROOT}{kind}/{PROJECT}/{stack}/" for kind in ("history", "backups")]
 
+    def has_state(self) -> bool:
+        """Whether there is a checkpoint that is the engine's, be it another stack's."""
+        content = self._store.read(self._checkpoint)
+        try:
+            return content is not None and self._written_at(content) is not None
+        except StateTampered:
+            return True
+
     def require_whole(self) -> None:
         """Go on only if the checkpoint can be worked with, or there is none.
 

@@ -36,6 +36,7 @@ from watcher.events import record
 from watcher.journal import Journal
 from watcher.leadership import NotLeading, Term
 from watcher.lookups import look_up
+from watcher.lost_states import Lacking, LostStates
 from watcher.observation import Observation, asked_namespace
 from watcher.queue import WorkQueue
 from watcher.registry import Registry
@@ -95,6 +96,7 @@ class Controller:
         )
         # What each worker has taken, and when by time.monotonic.
         self._held: dict[int, tuple[str, float]] = {}
+        self._lost_states = LostStates(cluster, self._journal, self._queue.add)
 
     def problems(self, now: float) -> list[str]:
         """Return what is wrong with the workers; `now` is monotonic time in seconds."""
@@ -136,6 +138,10 @@ class Controller:
     def stacks(self) -> set[str]:
         """Return the names of the stacks that the journal has, or that ReviewApps ask for."""
         return {entry.inputs.stack for entry in self._journal.all()} | self._observation.stacks_asked_for()
+
+    def look_at_states(self, lacking: Lacking) -> None:
+        """Have what was lost of stacks' states made anew; errors as from `lacking`."""
+        self._lost_states.look(lacking)
 
     def look_at(self, name: str) -> None:
         """Have a ReviewApp looked at: it has changed, or what it depends on has."""
@@ -183,6 +189,7 @@ class Controller:
             return None
         if naming.ADOPTED_ANNOTATION in section(review_app, "metadata", "annotations") and not self._journal.get(name):
             self._journal.learn(name)
+        self._lost_states.settle(review_app)
         view = self._view(review_app)
         action = decisions.decide(view, self._settings, time.time())
         error = view.failure.error if view.failure else None

@@ -151,6 +151,7 @@ class _Visit:
         elif settings and self._engine:
             self._sees_state = True
             yield from state_checks.secrets(settings, self._engine)
+            yield from state_checks.checkpoints(settings)
 
     def not_ready(self) -> Iterator[Finding]:
         return leftovers.not_ready(self._review_apps, time.time())

@@ -7,13 +7,10 @@ is destroyed by the controller.
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections.abc import Callable, Collection
 
 import structlog
 
-from provisioner.errors import ReviewAppError
 from watcher.cluster import NAMESPACES, Cluster, Object
 from watcher.events import record
 from watcher.metrics import LEFTOVERS
@@ -21,14 +18,11 @@ from watcher.observation import Observation
 from watcher.status import Event
 
 _log = structlog.get_logger()
-# What is on its way out is seen once. What is still there at the next look is left over.
-_FIRST_SECONDS = (5.0, 60.0)
-_EVERY_SECONDS = 600.0
 _REMEDY = "see whose it is; `reviewapp doctor --fix` removes what this program made"
 
 
 class Leftovers:
-    """Looks for what is left over, on a thread of its own.
+    """Looks for what is left over. What is on its way out is seen once; what is there at the next look is left over.
 
     Args:
         cluster: where Events are written.
@@ -53,16 +47,6 @@ class Leftovers:
         self._stack_names = stack_names
         self._before: set[tuple[str, str, str]] = set()
         self._told: set[tuple[str, str, str]] = set()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leftovers", daemon=True)
-
-    def start(self) -> None:
-        """Look in a few seconds, a minute later, and then every ten minutes."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more. A look that is under way goes on; it changes nothing."""
-        self._stopped.set()
 
     def look(self) -> set[tuple[str, str, str]]:
         """Look once; tell of what was there at the last look too, and return it: what, of which stack, and where."""
@@ -85,15 +69,6 @@ class Leftovers:
             self._tell(what, stack, namespace)
         self._told = lasting
         return lasting
-
-    def _run(self) -> None:
-        for wait in itertools.chain(_FIRST_SECONDS, itertools.repeat(_EVERY_SECONDS)):
-            if self._stopped.wait(wait):
-                return
-            try:
-                self.look()
-            except ReviewAppError as error:
-                _log.warning("leftovers_not_seen", error=str(error))
 
     def _tell(self, what: str, stack: str, namespace: str) -> None:
         message = f"{what} is of stack {stack}, which no ReviewApp asks for: {_REMEDY}"

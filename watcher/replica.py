@@ -27,6 +27,7 @@ from watcher.lease import Identity
 from watcher.leftovers import Leftovers
 from watcher.metrics import IS_LEADER
 from watcher.observation import Observation
+from watcher.rounds import Rounds
 
 _log = structlog.get_logger()
 ELECTION_SECONDS = 2.0
@@ -115,17 +116,20 @@ class Replica:
             controller.stacks,
             lambda: stack_names(self._settings, self._engine),
         )
+        rounds = Rounds(
+            {"leftovers": leftovers.look, "state": lambda: controller.look_at_states(backend.lacking_state)}
+        )
         self._controller = controller
         IS_LEADER.set(1)
         try:
             controller.start()
-            leftovers.start()
+            rounds.start()
             _log.info("watching", workers=self._settings.workers)
             if self._news.get() is None:
                 _log.info("stopping")
                 self._news.put(None)
         finally:
-            leftovers.stop()
+            rounds.stop()
             controller.stop()
             self._controller = None
             IS_LEADER.set(0)

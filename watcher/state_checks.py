@@ -1,16 +1,20 @@
-"""Checks of Pulumi's state: whether it can be seen from here, and whether its secrets can be decrypted. Reads only."""
+"""Checks of Pulumi's state: whether it can be seen from here, worked with, and its secrets decrypted. Reads only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from provisioner import stack_files
 from provisioner.decryption import require_decryptable
 from provisioner.engine import Engine
-from provisioner.errors import SecretsUnreadable
+from provisioner.errors import SecretsUnreadable, StateDamaged, StateTampered
 from provisioner.settings import Settings
+from provisioner.stack_files import StackFiles
+from provisioner.state_store import open_store
 from watcher.findings import Finding, ok, unknown, wrong
 
 _ELSEWHERE = "run this where the watcher does: `kubectl -n reviewapp-system exec deploy/reviewapp -- reviewapp doctor`"
+_REMADE = "a watcher makes it anew from what is there, within ten minutes: see that one runs, and its log"
 
 
 def why_unseen(settings: Settings | None, engine: Engine | None) -> Finding | None:
@@ -34,3 +38,19 @@ def secrets(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield ok(f"the secrets in the state of stacks can be decrypted: {stack} was tried")
     else:
         yield ok("there are no secrets in the state of stacks yet")
+
+
+def checkpoints(settings: Settings) -> Iterator[Finding]:
+    """Check that the checkpoint of each stack is one, and its own."""
+    store = open_store(settings.state_url)
+    if store is None:
+        return
+    whole = 0
+    for stack in sorted(stack_files.checkpoints(store)):
+        try:
+            StackFiles(store, stack).require_whole()
+            whole += 1
+        except (StateDamaged, StateTampered) as error:
+            what, _, remedy = str(error).partition(": ")
+            yield wrong(what, _REMADE if isinstance(error, StateDamaged) else remedy)
+    yield ok(f"{whole} stacks have a state that can be worked with")

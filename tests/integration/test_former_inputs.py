@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.backend import Backend
 from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.state_store import StateStore
@@ -22,9 +23,10 @@ from tests.integration.test_state_lost import Objects, lose, names
 from watcher.app_namespaces import AppNamespaces
 from watcher.bindings import Bindings
 from watcher.cluster import Cluster
-from watcher.decide import Apply, View, decide_orphan
+from watcher.decide import Apply, View, decide_orphan, unfinished
 from watcher.journal import Journal, Phase
 from watcher.leadership import Term
+from watcher.lost_states import LostStates
 from watcher.stack_work import StackWork
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
@@ -77,13 +79,13 @@ def lost(
 
 def seen(journal: Journal) -> View:
     review_app: dict[str, Any] = samples.review_app()
-    review_app["metadata"] = {"name": NAME}
+    review_app["metadata"] = {"name": NAME, "uid": "u", "resourceVersion": "1"}
     return View(review_app, entry=journal.get(NAME))
 
 
-@pytest.mark.parametrize("unfinished", [False, True], ids=["the next one", "one that was cut off"])
+@pytest.mark.parametrize("is_unfinished", [False, True], ids=["the next one", "one that was cut off"])
 def test_an_update_takes_it_away(
-    unfinished: bool,
+    is_unfinished: bool,
     work: StackWork,
     journal: Journal,
     former: StackInputs,
@@ -91,11 +93,35 @@ def test_an_update_takes_it_away(
     lost: Callable[[Phase, StackInputs], None],
     objects: Objects,
 ) -> None:
-    lost(*(("applying", now) if unfinished else ("applied", former)))
+    lost(*(("applying", now) if is_unfinished else ("applied", former)))
     view = seen(journal)
     work.note(view, now, "applying", and_before=True)
-    assert work.update(view, Apply(now, now if unfinished else None), 0).stack_is_new
+    assert work.update(view, Apply(now, now if is_unfinished else None), 0).stack_is_new
     until(lambda: set(objects(now.stack)) == names(now), "only what is declared now is left")
+
+
+def test_a_stack_that_nobody_updates_is_found(
+    work: StackWork,
+    journal: Journal,
+    cluster: Cluster,
+    backend: Backend,
+    now: StackInputs,
+    lost: Callable[[Phase, StackInputs], None],
+    objects: Objects,
+) -> None:
+    lost("applied", now)
+    found: list[str] = []
+    states = LostStates(cluster, journal, found.append)
+    states.look(backend.lacking_state)
+    assert found == [NAME]
+    states.settle(seen(journal).review_app)
+    view = seen(journal)
+    assert view.entry
+    work.update(view, Apply(now, unfinished(view.entry, None)), 0)
+    until(lambda: set(objects(now.stack)) == names(now), "only what is declared now is left")
+    work.note(view, now, "applied", and_before=False)
+    states.look(backend.lacking_state)
+    assert found == [NAME]
 
 
 @pytest.mark.parametrize("phase", ["applied", "applying"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.backend import Backend
 from provisioner.engine import Engine
 from provisioner.errors import StateTampered
 from provisioner.settings import Settings
@@ -18,6 +19,7 @@ from stacks.review_app import manifests
 from tests.integration.conftest import MakeInputs, never
 from tests.integration.test_workspace import Folder
 from watcher.cluster import Cluster, Object
+from watcher.state_checks import checkpoints
 from watcher.sweep import clear_undeclared
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
@@ -39,6 +41,11 @@ def second(make_inputs: MakeInputs) -> StackInputs:
 
 def checkpoint(inputs: StackInputs) -> str:
     return f".pulumi/stacks/reviewapp/{inputs.stack}.json"
+
+
+def verdicts(settings: Settings) -> set[str]:
+    """What the doctor says of the stacks' states."""
+    return {finding.verdict for finding in checkpoints(settings)}
 
 
 def uids(objects: dict[str, Object]) -> dict[str, str]:
@@ -75,6 +82,8 @@ LOSSES = {"lost": lose, "cut off": cut_off, "cut off, without a copy": cut_off_w
 def test_it_is_made_anew_and_forgets_nothing(
     damage: Callable[[StateStore, StackInputs], None],
     stacks: Stacks,
+    backend: Backend,
+    settings: Settings,
     store: StateStore,
     first: StackInputs,
     second: StackInputs,
@@ -85,7 +94,11 @@ def test_it_is_made_anew_and_forgets_nothing(
     stacks.up(first, 0)
     before = uids(objects(first.stack))
     damage(store, first)
+    assert backend.lacking_state([first.stack]) == [first.stack]
+    assert verdicts(settings) == ({"ok"} if damage is lose else {"wrong", "ok"})
     assert stacks.up(second, 0).stack_is_new
+    assert backend.lacking_state([first.stack]) == []
+    assert verdicts(settings) == {"ok"}
     if damage is not cut_off:
         # Of the first build's Job nothing says that there was one: that is the watcher's to see.
         assert set(objects(first.stack)) == names(first) | names(second)
@@ -127,6 +140,7 @@ def test_a_broken_one_is_forgotten(stacks: Stacks, store: StateStore, first: Sta
 @pytest.mark.every_backend
 def test_another_stacks_state_is_left_alone(
     stacks: Stacks,
+    backend: Backend,
     store: StateStore,
     first: StackInputs,
     make_inputs: MakeInputs,
@@ -148,6 +162,9 @@ def test_another_stacks_state_is_left_alone(
         with pytest.raises(StateTampered, match=r"that of organization/reviewapp/acme\.shop\.8; nothing was changed"):
             action()
     assert [objects(first.stack), objects(other.stack)] == before
+    # The watcher can't make it anew; the doctor says it.
+    assert backend.lacking_state([first.stack]) == []
+    assert verdicts(settings) == {"wrong", "ok"}
 
     # What the message advises heals it.
     folder = tmp_path / "folder"
