@@ -26,7 +26,8 @@ from stacks.registration import KINDS
 from stacks.review_app import manifests
 from tests import samples
 from tests.whole_watcher import whole_watcher
-from watcher.decide import Apply, Destroy, Refuse, View, decide
+from watcher.decide import Apply, Destroy, Refuse, decide
+from watcher.view import View
 
 _SAMPLE = samples.review_app()["spec"]
 _HUGE = "a" * 10_000_000

@@ -29,7 +29,7 @@ from watcher.app_namespaces import AppNamespaces, namespaces_of
 from watcher.bindings import Bindings
 from watcher.build_log import BuildLogs
 from watcher.cluster import NAMESPACES, REVIEW_APPS, ApiRefused, Cluster, Object, section
-from watcher.decide import Abandon, Apply, Claim, Destroy, Refuse, View, Wait
+from watcher.decide import Abandon, Apply, Claim, Destroy, Refuse, Wait
 from watcher.deletion import Deletion
 from watcher.drift_watch import DriftWatch
 from watcher.events import record
@@ -44,6 +44,7 @@ from watcher.stack_work import StackWork
 from watcher.status import changes, status
 from watcher.turns import Turns
 from watcher.updates import LONGEST_LOOK_SECONDS, Updates
+from watcher.view import View
 
 _log = structlog.get_logger()
 _RESYNC_SECONDS = 600.0

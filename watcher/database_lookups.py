@@ -12,8 +12,8 @@ from provisioner.databases import Operators, is_kept
 from provisioner.review_app import Spec
 from watcher.cluster import Cluster
 from watcher.databases import database_attempt
-from watcher.decide import View
 from watcher.operators import look_up_operators
+from watcher.view import View
 
 # New with each watcher: what is drawn by it is kept in the journal.
 _DRAWN: Final = secrets.token_bytes(32)

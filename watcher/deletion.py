@@ -14,7 +14,7 @@ from provisioner.errors import EngineInterrupted, ReviewAppError
 from stacks import naming
 from watcher.abandonment import has_let_go
 from watcher.cluster import REVIEW_APPS, Cluster, Object, section
-from watcher.decide import Abandon, Destroy, View
+from watcher.decide import Abandon, Destroy
 from watcher.events import record
 from watcher.journal import Journal, JournalChanged
 from watcher.leadership import NotLeading
@@ -22,6 +22,7 @@ from watcher.observation import Observation
 from watcher.queue import WorkQueue
 from watcher.stack_work import StackWork
 from watcher.status import Event
+from watcher.view import View
 
 _log = structlog.get_logger()
 # What goes by itself takes a moment. What does not is held by somebody's finalizer, or by a node that is away.

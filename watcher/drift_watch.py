@@ -17,12 +17,12 @@ from provisioner.errors import ReviewAppError
 from stacks.inputs import StackInputs
 from watcher.cluster import Cluster
 from watcher.correction import correct
-from watcher.decide import View
 from watcher.drift import Drift, drift
 from watcher.events import record
 from watcher.metrics import DRIFTS
 from watcher.part_metadata import KINDS, PartMetadata
 from watcher.status import Event
+from watcher.view import View
 
 _log = structlog.get_logger()
 _LASTING_SECONDS = 2.0

@@ -16,9 +16,9 @@ from watcher.build_log import BuildLogs, is_kept
 from watcher.builds import NOTHING_FOUND, Lookups, Wanted
 from watcher.cluster import SECRETS, ApiRefused, Cluster, section
 from watcher.database_lookups import look_up_database
-from watcher.decide import View
 from watcher.registry import Registry
 from watcher.turns import Turns
+from watcher.view import View
 
 MayRead = Callable[[View, Spec], bool]
 """Whether Secrets of its namespace may be read for a ReviewApp."""

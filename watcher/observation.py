@@ -23,11 +23,11 @@ from watcher.cluster import (
     Object,
     section,
 )
-from watcher.decide import Failure, View
 from watcher.informers import Informer
 from watcher.journal import Journal
 from watcher.places import TooManyApps, waiting
 from watcher.turns import Known
+from watcher.view import Failure, View
 
 _SYNC_SECONDS = 60.0
 

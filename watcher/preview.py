@@ -22,7 +22,7 @@ from stacks.inputs import TLS, StackInputs
 from stacks.review_app import manifests, stack_label_selector
 from watcher.certificate import certificate
 from watcher.cluster import JOBS, NAMESPACES, PODS, REVIEW_APPS, SECRETS, ApiRefused, Cluster, Object, section
-from watcher.decide import View, wanted
+from watcher.decide import wanted
 from watcher.journal import Entry, Journal
 from watcher.lookups import look_up
 from watcher.observation import asked_app, asked_stack
@@ -36,6 +36,7 @@ from watcher.preconditions import (
 )
 from watcher.registry import Registry
 from watcher.submission import deleting
+from watcher.view import View
 
 _SLOT = 0
 

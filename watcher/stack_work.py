@@ -31,12 +31,13 @@ from watcher import lock_owners, own_namespaces
 from watcher.abandonment import let_go
 from watcher.app_namespaces import AppNamespaces
 from watcher.cluster import Cluster, Object, section
-from watcher.decide import Apply, Destroy, View
+from watcher.decide import Apply, Destroy
 from watcher.journal import Entry, Journal, Phase
 from watcher.leadership import Term
 from watcher.metrics import ENGINE_RUNS, ENGINE_SECONDS
 from watcher.preconditions import phase, require_namespaces
 from watcher.sweep import clear_undeclared, going, sweep
+from watcher.view import View
 
 _log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ from typing import Literal
 
 from provisioner.errors import ReviewAppError, SpecRefused
 from provisioner.review_app import Condition, Status
-from stacks import database, naming, route, workload
+from stacks import database, naming, route
 from stacks.inputs import Build, StackInputs
 from watcher.build_log import MARK, is_kept
 from watcher.builds import find_job, is_of
-from watcher.cluster import Object, entries, section
+from watcher.cluster import section
 from watcher.conditions import (
     Trouble,
     commit_pods,
@@ -28,8 +28,9 @@ from watcher.conditions import (
     trouble,
 )
 from watcher.databases import READY, database_state
-from watcher.decide import View
 from watcher.image_rule import denied
+from watcher.rollout import is_current, is_rolled_out, is_stopped
+from watcher.view import View
 
 _MESSAGE_LIMIT = 2_000
 # The API server takes 32768 characters; one condition has the lines of a log.
@@ -193,16 +194,10 @@ def _queue(view: View, build: Build) -> str:
 
 
 def _paused(view: View, kind: Literal["Available", "Ready"]) -> _Finding:
-    if not _is_stopped(view.deployment):
+    if not is_stopped(view.deployment):
         return _Finding(kind, "False", "Pausing", "it is paused, and its Pods are being stopped")
     message = f"no Pod of it runs until it is resumed: reviewapp resume {view.name}"
     return _Finding(kind, "False", "Paused", message)
-
-
-def _is_stopped(deployment: Object | None) -> bool:
-    return deployment is None or not (
-        deployment["spec"].get("replicas", 1) or section(deployment, "status").get("replicas")
-    )
 
 
 def _available(view: View, inputs: StackInputs | None) -> _Finding:
@@ -244,7 +239,7 @@ def _ready(
         if finding.status != "True":
             return _Finding("Ready", "False", finding.reason, finding.message)
     commit = inputs.workload.commit if inputs else ""  # Without inputs, Available is not True.
-    if not (inputs and _is_current(view.deployment, inputs) and _rolled_out(view.deployment)):
+    if not (inputs and is_current(view.deployment, inputs) and is_rolled_out(view.deployment)):
         found = _trouble(view, commit)
         if found:
             return _Finding("Ready", "False", found.reason, found.message)
@@ -273,42 +268,10 @@ def _way_out(view: View) -> str:
     return f"it is tried again; `{command}` would let it go, and leave what it has where it is"
 
 
-def _is_current(deployment: Object | None, inputs: StackInputs) -> bool:
-    """Whether the Deployment has the commit, environment and image that were last asked for.
-
-    An update can still be under way, and news of one that has ended can still be on its way to us.
-    """
-    wanted, found = (section(item or {}, "spec", "template") for item in (workload.deployment(inputs), deployment))
-    annotations: dict[str, str] = section(wanted, "metadata", "annotations")
-    return annotations.items() <= section(found, "metadata", "annotations").items() and (
-        _images(wanted) == _images(found)
-    )
-
-
-def _images(template: Object) -> list[str]:
-    return [container["image"] for container in entries(template, "spec", "containers")]
-
-
-def _rolled_out(deployment: Object | None) -> bool:
-    """Whether only Pods of the newest template are left, and all are available.
-
-    https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment
-    """
-    if deployment is None:
-        return False
-    running = section(deployment, "status")
-    replicas = deployment["spec"].get("replicas", 1)
-    return (
-        running.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        and running.get("replicas", 0) == running.get("updatedReplicas", 0) == replicas
-        and running.get("availableReplicas", 0) == replicas
-    )
-
-
 def _app_status(view: View, inputs: StackInputs | None, built: _Finding, error: ReviewAppError | None) -> str:
     if view.deleting:
         return "deleting"
-    if inputs and inputs.workload.paused and _is_stopped(view.deployment):
+    if inputs and inputs.workload.paused and is_stopped(view.deployment):
         return "paused"
     if inputs and inputs.workload.replicas and database.is_ready(inputs):
         return "deployed"

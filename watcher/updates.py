@@ -18,7 +18,7 @@ from watcher import decide as decisions
 from watcher.app_namespaces import AppNamespaces
 from watcher.cluster import Cluster
 from watcher.correction import restore
-from watcher.decide import Apply, Failure, View
+from watcher.decide import Apply
 from watcher.journal import HostHeld, JournalChanged, StackHeld
 from watcher.leadership import NotLeading
 from watcher.metrics import FAILURES
@@ -27,6 +27,7 @@ from watcher.preconditions import refuse_foreign, require_build_secrets, require
 from watcher.queue import WorkQueue
 from watcher.stack_work import StackWork, figures
 from watcher.superseded import end_superseded
+from watcher.view import Failure, View
 
 _log = structlog.get_logger()
 LONGEST_LOOK_SECONDS = 20.0

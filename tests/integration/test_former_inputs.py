@@ -23,11 +23,12 @@ from tests.integration.test_state_lost import Objects, lose, names
 from watcher.app_namespaces import AppNamespaces
 from watcher.bindings import Bindings
 from watcher.cluster import Cluster
-from watcher.decide import Apply, View, decide_orphan, unfinished
+from watcher.decide import Apply, decide_orphan, unfinished
 from watcher.journal import Journal, Phase
 from watcher.leadership import Term
 from watcher.lost_states import LostStates
 from watcher.stack_work import StackWork
+from watcher.view import View
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 

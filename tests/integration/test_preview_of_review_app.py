@@ -30,9 +30,10 @@ from tests import samples
 from tests.golden.preview import renderings
 from tests.integration.conftest import NAMESPACES, SECRET_VALUE, never
 from watcher.cluster import SECRETS, SERVICES, Cluster, Object, Resource
-from watcher.decide import View, wanted
+from watcher.decide import wanted
 from watcher.journal import Entry, Journal, Phase
 from watcher.preview import NotPreviewed, preview
+from watcher.view import View
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 

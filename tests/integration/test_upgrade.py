@@ -27,8 +27,9 @@ from stacks.review_app import stack_label_selector
 from tests import samples
 from tests.integration.conftest import NAMESPACES, never
 from watcher.cluster import DECLARED, SECRETS, Cluster, Object
-from watcher.decide import Action, Apply, Nothing, View, decide
+from watcher.decide import Action, Apply, Nothing, decide
 from watcher.journal import Entry, Journal
+from watcher.view import View
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 

@@ -18,10 +18,11 @@ from tests.samples.memory import MemoryCluster
 from tests.unit.watcher.views import SECOND
 from watcher.adoption import UNKNOWN_COMMIT, Plan, plan
 from watcher.cluster import DEPLOYMENTS, KUBEDB_POSTGRESES, REPLICA_SETS, SECRETS, SERVICES, Object, Resource
-from watcher.decide import Apply, Nothing, View, decide
+from watcher.decide import Apply, Nothing, decide
 from watcher.field_ownership import taken_over
 from watcher.journal import Entry
 from watcher.old_objects import OldObjects, look
+from watcher.view import View
 
 COMMIT = samples.review_app()["spec"]["commitHash"]
 IMAGE = "registry.example.com/shop-42:8a1f0e3c5b"

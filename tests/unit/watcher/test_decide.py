@@ -31,9 +31,10 @@ from tests.unit.watcher.views import (
 )
 from watcher.builds import Lookups
 from watcher.cluster import Object
-from watcher.decide import Abandon, Action, Apply, Claim, Destroy, Failure, Nothing, Refuse, View, Wait, decide
+from watcher.decide import Abandon, Action, Apply, Claim, Destroy, Nothing, Refuse, Wait, decide
 from watcher.journal import Phase
 from watcher.places import TooManyApps
+from watcher.view import Failure, View
 
 NOW = 1_000.0
 

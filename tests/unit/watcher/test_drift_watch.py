@@ -14,10 +14,10 @@ from stacks.review_app import manifests
 from tests.unit.watcher.leases import Clock
 from tests.unit.watcher.views import entry, inputs, review_app
 from watcher.cluster import Cluster, Object
-from watcher.decide import View
 from watcher.drift import Drift, drift, lost_fields
 from watcher.drift_watch import DriftWatch, Mode
 from watcher.status import Event
+from watcher.view import View
 
 INPUTS = inputs(built=True)
 VIEW = View(review_app(), entry=entry("applied", INPUTS))

@@ -7,11 +7,11 @@ from typing import Any
 from stacks import naming
 from tests.unit.watcher.views import FIRST, SECOND, deployment, entry, inputs, review_app
 from watcher.cluster import Object
-from watcher.decide import View
 from watcher.listing import COLUMNS, NOT_SEEN, WIDE_COLUMNS, row, standing_of, table
 from watcher.parts import Declared
 from watcher.showing import shown
 from watcher.status import status
+from watcher.view import View
 
 NOW = 1_767_225_600.0
 

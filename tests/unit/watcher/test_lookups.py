@@ -23,10 +23,11 @@ from tests.unit.watcher.views import (
 )
 from watcher.builds import Lookups
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
-from watcher.decide import View, wanted
+from watcher.decide import wanted
 from watcher.lookups import look_up
 from watcher.preconditions import require_build_secrets
 from watcher.registry import Registry
+from watcher.view import View
 
 REPOSITORY = "registry:5000/acme/shop"
 IMAGE, OWN, SHARED = (f"{REPOSITORY}@sha256:{digit * 64}" for digit in "123")

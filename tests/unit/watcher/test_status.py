@@ -26,9 +26,9 @@ from tests.unit.watcher.views import (
     spec,
 )
 from watcher.builds import NOTHING_FOUND, Lookups
-from watcher.decide import Failure, View
 from watcher.image_rule import denied
 from watcher.status import changes, status
+from watcher.view import Failure, View
 
 NOW = 1_767_225_600.0
 
