@@ -10,36 +10,24 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pulumi import automation
-
 from provisioner import processes
 from provisioner.backend import Backend, StackProject
-from provisioner.engine import CommandFailed
 from provisioner.errors import (
-    EngineError,
-    EngineTimeout,
     LockOwner,
     StackLocked,
     StackNotFound,
     StateDamaged,
 )
 from provisioner.event_stream import EventStream
-from provisioner.failures import classify
 from provisioner.preview.model import Preview
-from provisioner.preview.steps import Steps
 from provisioner.stack_files import Repair
+from provisioner.stack_runs import Program, StackRuns
 from stacks import review_app
 from stacks.inputs import StackInputs
 
-_ALREADY_EXISTS = "already exists"
-# The events come in before the CLI ends; this only bounds the wait for our own threads to have read them.
-_LAST_EVENT_SECONDS = 5.0
-
-OnEvent = Callable[[automation.EngineEvent], None]
 OwnerIsDead = Callable[[LockOwner], bool]
 """Whether the process of another host that wrote a lock is proven to be gone."""
 
@@ -81,7 +69,7 @@ class Stacks:
         program: what a stack declares, from its inputs.
     """
 
-    def __init__(self, backend: Backend, program: Callable[[StackInputs], None] = review_app.declare) -> None:
+    def __init__(self, backend: Backend, program: Program = review_app.declare) -> None:
         self._backend = backend
         self._program = program
 
@@ -120,12 +108,13 @@ class Stacks:
             if project.files:
                 project.files.require_whole()
             try:
-                return self._preview(project, inputs, is_new=False)
+                return self._runs(project).preview(inputs, is_new=False)
             except StackNotFound:
                 pass
         with self._backend.passing_project(inputs.stack, slot, empty_backend=True) as project:
-            self._create(project)
-            return self._preview(project, inputs, is_new=True)
+            runs = self._runs(project)
+            runs.create()
+            return runs.preview(inputs, is_new=True)
 
     def recover(self, last_inputs: StackInputs, slot: int, owner_is_dead: OwnerIsDead) -> UpdateResult:
         """Finish an update that did not end well: take away a dead owner's lock, and apply the inputs it had.
@@ -182,139 +171,49 @@ class Stacks:
         )
 
     def _up(self, inputs: StackInputs, slot: int) -> EventStream:
-        project = self._backend.project(inputs.stack, slot)
-        repair = _repair(project)
-        is_new = repair == "nothing" and self._create(project)
+        runs = self._runs(self._backend.project(inputs.stack, slot))
+        repair = _repair(runs.project)
+        is_new = repair == "nothing" and runs.create()
         try:
-            events = self._update(project, inputs)
+            events = runs.update(inputs)
         except (StackNotFound, StateDamaged) as error:
             if isinstance(error, StateDamaged):
-                self._discard(project)
-            is_new = self._create(project)
-            events = self._update(project, inputs)
+                runs.discard()
+            is_new = runs.create()
+            events = runs.update(inputs)
         events.stack_is_new = is_new or repair == "copy"
         if events.has_pending:
             # All of them were of these inputs, or of some before that nothing is left of: each was just seen to.
-            self._clear_pending(project)
+            runs.clear_pending()
         return events
 
-    def _create(self, project: StackProject) -> bool:
-        """Make the stack; return whether there was none."""
-        try:
-            project.create()
-        except CommandFailed as failed:
-            if _ALREADY_EXISTS not in failed.result.stderr:
-                raise self._error(project, "stack init", failed) from None
-            return False
-        return True
-
-    def _clear_pending(self, project: StackProject) -> None:
-        try:
-            project.clear_pending()
-        except CommandFailed as failed:
-            raise self._error(project, "stack import", failed) from None
-
-    def _discard(self, project: StackProject) -> None:
-        """Remove a stack whose state can't be read; what it has stays where it is."""
-        try:
-            project.clear()
-        except CommandFailed as failed:
-            raise self._error(project, "stack import", failed) from None
-        self._remove(project, forget=True)
-
-    def _update(self, project: StackProject, inputs: StackInputs) -> EventStream:
-        def up(pulumi: automation.Stack, on_event: OnEvent) -> None:
-            pulumi.up(
-                program=lambda: self._program(inputs),
-                on_event=on_event,
-                show_secrets=False,
-                suppress_outputs=True,
-                suppress_progress=True,
-                color="never",
-            )
-
-        return self._run(project, "up", up)
-
-    def _preview(self, project: StackProject, inputs: StackInputs, *, is_new: bool) -> Preview:
-        steps = Steps()
-
-        def preview(pulumi: automation.Stack, on_event: OnEvent) -> None:
-            def on_step(event: automation.EngineEvent) -> None:
-                steps.add(event)
-                on_event(event)
-
-            pulumi.preview(
-                program=lambda: self._program(inputs),
-                on_event=on_step,
-                suppress_outputs=True,
-                suppress_progress=True,
-                color="never",
-            )
-
-        self._run(project, "preview", preview)
-        return Preview(inputs.stack, is_new, steps.changes, steps.unchanged)
-
     def _destroy(self, stack: str, slot: int) -> EventStream:
-        def destroy(pulumi: automation.Stack, on_event: OnEvent) -> None:
-            pulumi.destroy(
-                on_event=on_event,
-                show_secrets=False,
-                suppress_outputs=True,
-                suppress_progress=True,
-                color="never",
-            )
-
-        project = self._backend.project(stack, slot)
-        _repair(project)
+        runs = self._runs(self._backend.project(stack, slot))
+        _repair(runs.project)
         events = EventStream()
         try:
-            events = self._run(project, "destroy", destroy)
-            self._remove(project)
+            events = runs.destroy()
+            runs.remove()
         except StackNotFound:
             pass
         except StateDamaged:
-            self._discard(project)
-        project.remove_folder()
+            runs.discard()
+        runs.project.remove_folder()
         return events
 
     def _forget(self, stack: str, slot: int) -> EventStream:
-        project = self._backend.project(stack, slot)
+        runs = self._runs(self._backend.project(stack, slot))
         try:
-            self._remove(project, forget=True)
+            runs.remove(forget=True)
         except StackNotFound:
             pass
         except StateDamaged:
-            self._discard(project)
-        project.remove_folder()
+            runs.discard()
+        runs.project.remove_folder()
         return EventStream()
 
-    def _remove(self, project: StackProject, *, forget: bool = False) -> None:
-        try:
-            project.remove_stack(forget=forget)
-        except CommandFailed as failed:
-            raise self._error(project, "stack rm", failed) from None
-
-    def _run(
-        self, project: StackProject, command: str, action: Callable[[automation.Stack, OnEvent], None]
-    ) -> EventStream:
-        events = EventStream()
-        try:
-            action(_Pulumi(project.stack, project.workspace), events.add)
-        except CommandFailed as failed:
-            raise self._error(project, command, failed, events) from None
-        except EngineTimeout:
-            self._backend.end_orphans()
-            raise
-        events.wait(_LAST_EVENT_SECONDS)
-        return events
-
-    def _error(
-        self, project: StackProject, command: str, failed: CommandFailed, events: EventStream | None = None
-    ) -> EngineError:
-        if failed.result.code < 0:
-            self._backend.end_orphans()
-        errors = events.errors if events else ()
-        return classify(project.stack, command, failed.result.code, failed.result.stderr, errors)
+    def _runs(self, project: StackProject) -> StackRuns:
+        return StackRuns(project, self._program, self._backend.end_orphans)
 
     def _past_dead_locks(
         self, stack: str, slot: int, action: Callable[[], EventStream], owner_is_dead: OwnerIsDead
@@ -327,40 +226,8 @@ class Stacks:
             # take the stack, so what is removed is what was judged, as long as one watcher at a time does this.
             if not locked.owners or not all(_is_dead(owner, owner_is_dead) for owner in locked.owners):
                 raise
-            self._remove_locks(self._backend.project(stack, slot), locked)
+            self._runs(self._backend.project(stack, slot)).remove_locks(locked)
         return action()
-
-    def _remove_locks(self, project: StackProject, locked: StackLocked) -> None:
-        try:
-            project.cancel()
-        except CommandFailed as failed:
-            error = self._error(project, "cancel", failed)
-            if not isinstance(error, StackNotFound):
-                raise error from None
-            # Killed while the stack was being created: there is a lock, and nothing else.
-            if project.files is None:
-                raise locked from None
-            project.files.remove_locks()
-
-
-class _Pulumi(automation.Stack):
-    """The Automation API's stack without the runs that select it before an update and ask for its result after."""
-
-    def __init__(self, name: str, workspace: automation.LocalWorkspace) -> None:
-        # Not super().__init__(): it runs `stack select`. Every command here names its stack.
-        self.name = name
-        self.workspace = workspace
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def outputs(self) -> automation.OutputMap:
-        return {}
-
-    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:  # noqa: ARG002 - upstream's signature.
-        return automation.UpdateSummary(
-            kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result="succeeded"
-        )
 
 
 def _repair(project: StackProject) -> Repair:
