@@ -21,7 +21,7 @@ from provisioner.policy import admission_policy
 from provisioner.render import read
 from provisioner.render import render as rendered
 from provisioner.schema import config_schema
-from provisioner.settings import Setting, as_they_stand, load, load_stack_settings
+from provisioner.settings_sources import Setting, as_they_stand, load, load_stack_settings
 from provisioner.workspace import run
 from stacks.manifest import Manifest
 

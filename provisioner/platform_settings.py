@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from provisioner.errors import SettingsRefused
 from provisioner.refusals import matching, refusals
-from provisioner.settings import file_values, with_remedy
+from provisioner.settings_sources import file_values, with_remedy
 from stacks.platform_inputs import PlatformInputs
 
 _PREFIX: Final = "REVIEWAPP_PLATFORM_"

@@ -14,7 +14,7 @@ from provisioner.backend import in_use
 from provisioner.commands import app
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
-from provisioner.settings import load
+from provisioner.settings_sources import load
 from watcher import health
 from watcher.adopt_command import adopt
 from watcher.bot_commands import close, comment, submit

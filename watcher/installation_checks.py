@@ -16,7 +16,8 @@ from typing import Any, cast
 from provisioner.crd import custom_resource_definition
 from provisioner.engine import PROVIDER_VERSION, PULUMI_VERSION, Engine
 from provisioner.errors import EngineMissing, SettingsRefused
-from provisioner.settings import StackSettings, load, load_stack_settings
+from provisioner.settings import StackSettings
+from provisioner.settings_sources import load, load_stack_settings
 from watcher import rights
 from watcher.cluster import DEPLOYMENTS, NAMESPACES, PODS, SECRETS, Cluster, Object, Resource, entries, section
 from watcher.conditions import condition, trouble

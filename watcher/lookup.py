@@ -10,7 +10,7 @@ import typer
 
 from bot.untrusted import printable
 from provisioner.errors import ReviewAppError
-from provisioner.settings import as_they_stand
+from provisioner.settings_sources import as_they_stand
 from stacks import naming
 from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.observation import asked_stack

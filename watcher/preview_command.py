@@ -26,7 +26,8 @@ from provisioner.preview.model import Preview
 from provisioner.preview.text import text
 from provisioner.refusals import MISSING
 from provisioner.render import read
-from provisioner.settings import Settings, load
+from provisioner.settings import Settings
+from provisioner.settings_sources import load
 from provisioner.stack import Stacks
 from provisioner.warm_up import warm_up
 from watcher.cluster import Cluster, Object

@@ -9,7 +9,7 @@ import typer
 
 from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
-from provisioner.settings import load
+from provisioner.settings_sources import load
 from provisioner.workspace import write
 from watcher.cluster import Cluster
 from watcher.journal import Entry, Journal

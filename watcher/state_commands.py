@@ -19,7 +19,7 @@ from provisioner.errors import ReviewAppError
 from provisioner.inventory import stack_names
 from provisioner.reencryption import reencrypt
 from provisioner.refusals import without_credentials
-from provisioner.settings import load
+from provisioner.settings_sources import load
 from provisioner.state_copy import Backup
 from provisioner.state_store import StateStore, open_store
 from provisioner.workspace import prepare

@@ -17,7 +17,7 @@ import pytest
 
 from dev.installation import Installation
 from dev.stand_ins.volumes import CLASS
-from provisioner.settings import load
+from provisioner.settings_sources import load
 from stacks import naming
 from stacks.review_app import manifests
 from tests.e2e.conftest import CERTIFICATES, Repository

@@ -12,7 +12,8 @@ import yaml
 
 from dev.next_release import next_release
 from provisioner.policy import admission_policy
-from provisioner.settings import Settings, load, load_stack_settings
+from provisioner.settings import Settings
+from provisioner.settings_sources import load, load_stack_settings
 from stacks.naming import GROUP
 from stacks.registration import KINDS
 

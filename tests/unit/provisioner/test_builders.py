@@ -9,7 +9,8 @@ import pytest
 from provisioner.builders import builder_fields
 from provisioner.errors import SettingsRefused, SpecRefused
 from provisioner.review_app import parse
-from provisioner.settings import StackSettings, load_stack_settings
+from provisioner.settings import StackSettings
+from provisioner.settings_sources import load_stack_settings
 from stacks.inputs import BuildResources
 from tests.unit.watcher.views import spec
 

@@ -10,7 +10,8 @@ import pytest
 from provisioner.confinement import confinement
 from provisioner.errors import SettingsRefused, SpecRefused
 from provisioner.quantities import number
-from provisioner.settings import StackSettings, load_stack_settings
+from provisioner.settings import StackSettings
+from provisioner.settings_sources import load_stack_settings
 from stacks.inputs import Confinement
 from tests import samples
 

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.errors import SettingsRefused
 from provisioner.rules import NotAllowed, Rules, named_objects, require_allowed
-from provisioner.settings import load_stack_settings
+from provisioner.settings_sources import load_stack_settings
 from tests import samples
 
 SECRETS = {"env": {"secrets": ["shop-secrets"], "configMaps": ["shop-flags"]}}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import SettingsRefused
-from provisioner.settings import Settings, as_they_stand, load, load_stack_settings
+from provisioner.settings import Settings
+from provisioner.settings_sources import as_they_stand, load, load_stack_settings
 from tests import samples
 
 REQUIRED = {

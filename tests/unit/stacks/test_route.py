@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from provisioner.desired import stack_inputs
 from provisioner.errors import SettingsRefused
-from provisioner.settings import load_stack_settings
+from provisioner.settings_sources import load_stack_settings
 from stacks.inputs import StackInputs
 from stacks.review_app import manifests
 from stacks.route import GATEWAY_VERSION, route, url
