@@ -59,6 +59,8 @@ def environment(settings: Settings, older: SecretStr | None = None) -> Generator
         # A folder without a stack's config has the key from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # In a container a user may have no name; without one the CLI does not say or change who works on a stack.
+        "USER": os.environ.get("USER", PROJECT),
     }
     if settings.state_url.startswith("postgres://"):
         # Else `stack ls` waits for ever where there are more than a few: its readers each hold a connection, and wait

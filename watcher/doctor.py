@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +20,9 @@ from provisioner.settings import Settings, StackSettings
 from watcher import installation_checks as installation
 from watcher import leftover_checks as leftovers
 from watcher import state_checks
-from watcher.cluster import Cluster, Object, section
+from watcher.cluster import REVIEW_APPS, ApiRefused, Cluster, Object, section
 from watcher.findings import Check, Finding, results, wrong
-from watcher.lookup import namespaces, review_apps
+from watcher.lookup import namespaces
 from watcher.parts import app_namespace
 
 _STYLES = {"ok": "green", "wrong": "red", "unknown": "yellow"}
@@ -92,7 +93,6 @@ class _Visit:
         self._builds = builds
         self._settings: StackSettings | None = None
         self._engine: Engine | None = None
-        self._review_apps: list[Object] = []
         self._stacks: set[str] | None = None
         self._sees_state = False
 
@@ -118,8 +118,18 @@ class _Visit:
         return installation.server(self._cluster)
 
     def crd(self) -> Iterator[Finding]:
-        yield from installation.crd(self._cluster)
-        self._review_apps = review_apps(self._cluster)
+        return installation.crd(self._cluster)
+
+    @functools.cached_property
+    def _review_apps(self) -> list[Object]:
+        """All ReviewApps. Where they may not be listed, none of what is to be held against them can be looked at."""
+        try:
+            return self._cluster.list(REVIEW_APPS)[0]
+        except ApiRefused as error:
+            if error.status != 404:
+                raise
+            # The check of the CRD says so.
+            return []
 
     def settings(self) -> Iterator[Finding]:
         self._settings, found = installation.settings(self._cluster, self._file, self._system)

@@ -54,6 +54,17 @@ def test_other_providers_need_no_service(provider: str, passphrase: str) -> None
     assert run("sh", "-c", script, **settings)[:2] == (0, f"s3://bucket,,{passphrase}\n")
 
 
+@pytest.mark.parametrize(("user", "seen"), [("somebody", "somebody"), (None, "reviewapp")])
+def test_a_user_without_a_name_has_one_for_the_cli(
+    monkeypatch: pytest.MonkeyPatch, user: str | None, seen: str
+) -> None:
+    if user:
+        monkeypatch.setenv("USER", user)
+    else:
+        monkeypatch.delenv("USER", raising=False)
+    assert run("sh", "-c", "echo $USER")[:2] == (0, f"{seen}\n")
+
+
 def test_without_a_command_it_is_a_shell(tmp_path: Path) -> None:
     shell = tmp_path / "shell"
     shell.write_text("#!/bin/sh\necho a shell; exit 3\n")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from provisioner.crd import custom_resource_definition
 from provisioner.errors import ClusterUnreachable
@@ -17,6 +18,7 @@ from tests.unit.watcher.test_listing import NOW, ready
 from tests.unit.watcher.views import review_app
 from watcher import installation_checks as installation
 from watcher import leftover_checks as leftovers
+from watcher.cli import app
 from watcher.cluster import ApiRefused, Cluster, Object, Resource
 from watcher.findings import Finding, ok, results
 
@@ -215,6 +217,45 @@ def test_a_check_that_may_not_look_does_not_end_the_others() -> None:
     assert failed[1].verdict == "wrong"
     silent = list(results("the CRD", lambda: check(ClusterUnreachable("GET /: refused"))))
     assert silent[1].verdict == "wrong"
+
+
+class RestrictedObjects(Objects):
+    """Objects as one sees them who may not look at definitions, and perhaps not at ReviewApps either."""
+
+    lists_review_apps = True
+
+    def text(self, path: str) -> str:
+        return '{"gitVersion": "v1.36.3"}'
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        if resource.kind == "CustomResourceDefinition":
+            raise ApiRefused(403, "Forbidden", "no")
+        return super().get(resource, namespace, name)
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        name: str | None = None,
+    ) -> tuple[list[Object], str]:
+        if resource.kind == "ReviewApp" and not self.lists_review_apps:
+            raise ApiRefused(403, "Forbidden", "no")
+        return super().list(resource, namespace, label_selector, name)
+
+
+@pytest.mark.parametrize("lists_review_apps", [True, False])
+def test_what_may_not_be_looked_at_is_not_taken_for_absent(
+    monkeypatch: pytest.MonkeyPatch, lists_review_apps: bool
+) -> None:
+    for name in [name for name in os.environ if name.startswith("REVIEWAPP_")]:
+        monkeypatch.delenv(name)
+    cluster = RestrictedObjects(ready() | {"kind": "ReviewApp"})
+    cluster.lists_review_apps = lists_review_apps
+    monkeypatch.setattr(Cluster, "from_environment", lambda: cluster)
+    done = CliRunner().invoke(app, ["doctor"])
+    assert ("1 of 1 ReviewApps are ready" in done.output) == lists_review_apps
+    assert ("unknown  the journal: not allowed to look" in done.output) != lists_review_apps
 
 
 class TestLeftovers:
