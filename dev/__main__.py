@@ -127,7 +127,7 @@ def docs() -> None:
     """Build the documentation's site into site/; a link that leads nowhere is an error."""
     # The theme prints an advertisement of its successor otherwise.
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    os.execve(sys.executable, [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "mkdocs", "build", "--strict"], environment)
 
 
 @app.command()

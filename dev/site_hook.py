@@ -25,4 +25,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Have links out of docs/ stay inside the site."""
     del config, files
-    return markdown if "/" in page.file.src_uri else markdown.replace("](../", "](")
+    if "/" in page.file.src_uri:
+        return markdown
+    for source, name in _PAGES.items():
+        markdown = markdown.replace(f"](../{source}", f"]({name}")
+    return markdown.replace("](../", "](")
