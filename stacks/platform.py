@@ -12,8 +12,8 @@ import pulumi
 from pulumi_aws import Provider, ProviderDefaultTagsArgs, ecr, eks, iam, kms, s3
 
 from stacks import platform_policies as policies
+from stacks.iam_documents import Policy, as_json
 from stacks.platform_inputs import PlatformInputs
-from stacks.platform_policies import Policy
 
 _Options = pulumi.ResourceOptions
 
@@ -38,7 +38,7 @@ def declare(platform: PlatformInputs) -> None:
         description=f"Tarballs and state of {platform.name}",
         enable_key_rotation=True,
         deletion_window_in_days=30,
-        policy=policies.as_json(policies.key_policy(platform)),
+        policy=as_json(policies.key_policy(platform)),
         opts=kept,
     )
     alias = kms.Alias("key", name=f"alias/{platform.name}", target_key_id=key.key_id, opts=kept)
@@ -83,7 +83,7 @@ def _bucket(platform: PlatformInputs, use: str, key: kms.Key, options: _Options,
     s3.BucketPolicy(
         use,
         bucket=bucket.id,
-        policy=bucket.arn.apply(lambda arn: policies.as_json(policies.tls_only(arn))),
+        policy=bucket.arn.apply(lambda arn: as_json(policies.tls_only(arn))),
         # S3 refuses one of the two while the other is being written.
         opts=_Options.merge(options, _Options(depends_on=[closed])),
     )
@@ -183,7 +183,7 @@ def _policy(
     options: _Options,
 ) -> iam.Policy:
     def document(arns: list[str]) -> str:
-        return policies.as_json(policy(platform, *arns))
+        return as_json(policy(platform, *arns))
 
     made = iam.Policy(
         use,
@@ -199,7 +199,7 @@ def _role(platform: PlatformInputs, use: str, trust: Policy, policy: iam.Policy,
     role = iam.Role(
         use,
         name=f"{platform.name}-{use}",
-        assume_role_policy=policies.as_json(trust),
+        assume_role_policy=as_json(trust),
         max_session_duration=3600,
         opts=options,
     )
@@ -223,10 +223,8 @@ def _repositories(platform: PlatformInputs, options: _Options) -> None:
         ecr.LifecyclePolicy(
             name,
             repository=repository.name,
-            policy=policies.as_json(policies.image_lifecycle(platform.images_kept)),
+            policy=as_json(policies.image_lifecycle(platform.images_kept)),
             opts=options,
         )
-    pusher = iam.Policy(
-        "pusher", name=f"{platform.name}-pusher", policy=policies.as_json(policies.push(platform)), opts=options
-    )
+    pusher = iam.Policy("pusher", name=f"{platform.name}-pusher", policy=as_json(policies.push(platform)), opts=options)
     pulumi.export("pusher_policy_arn", pusher.arn)

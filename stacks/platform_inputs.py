@@ -130,6 +130,11 @@ class PlatformInputs(BaseModel):
         names = (repository.partition("/")[::2] for repository in self.repositories)
         return tuple(dict.fromkeys(f"{slug(owner)}/{slug(name)}" for owner, name in names))
 
+    @property
+    def cluster_arn(self) -> str:
+        """The ARN of the EKS cluster."""
+        return self.arn("eks", f"cluster/{self.cluster}")
+
     def bucket(self, use: str) -> str:
         """Return the name of a bucket: one that no other account has."""
         return f"{self.name}-{use}-{self.account}-{self.region}"

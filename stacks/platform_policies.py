@@ -6,13 +6,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.htm
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from stacks import iam_documents as iam
+from stacks.iam_documents import Policy
 from stacks.platform_inputs import PlatformInputs
-
-Policy = dict[str, Any]
-"""`{"Version": …, "Statement": [{"Sid": …, "Effect": …, …}]}`."""
 
 TAG = "reviewapp"
 """Key of the tag that all that is made has; its value is the platform's name."""
@@ -21,13 +19,9 @@ GITHUB = "token.actions.githubusercontent.com"
 """The issuer of the tokens that GitHub's workflows have."""
 
 
-def _policy(*statements: dict[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
 def tls_only(bucket_arn: str) -> Policy:
     """Return a bucket's policy: nobody, whoever they are, without TLS."""
-    return _policy(
+    return iam.policy(
         {
             "Sid": "TlsOnly",
             "Effect": "Deny",
@@ -44,7 +38,7 @@ def key_policy(platform: PlatformInputs) -> Policy:
 
     Without it, no policy could give a role the key, and nobody could change or delete it.
     """
-    return _policy(
+    return iam.policy(
         {
             "Sid": "IamDecides",
             "Effect": "Allow",
@@ -57,7 +51,7 @@ def key_policy(platform: PlatformInputs) -> Policy:
 
 def upload(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
     """Return what who uploads tarballs may: put them below the prefix, and neither read, list nor delete any."""
-    return _policy(
+    return iam.policy(
         {
             "Sid": "PutTarballs",
             "Effect": "Allow",
@@ -72,7 +66,7 @@ def upload(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
 
 def read(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
     """Return what who fetches tarballs may: get those below the prefix whose keys they know."""
-    return _policy(
+    return iam.policy(
         {
             "Sid": "GetTarballs",
             "Effect": "Allow",
@@ -85,7 +79,7 @@ def read(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
 
 def state(platform: PlatformInputs, bucket_arn: str, key_arn: str) -> Policy:
     """Return what the watcher may: keep Pulumi's state in its bucket, and its secrets by the key."""
-    return _policy(
+    return iam.policy(
         {"Sid": "ListState", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
         {
             "Sid": "KeepState",
@@ -110,7 +104,7 @@ def push(platform: PlatformInputs) -> Policy:
 
     Which those are, their tag says: a list of them would soon be longer than a policy may be.
     """
-    return _policy(
+    return iam.policy(
         # AWS has no resource for it: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
         {"Sid": "LogIn", "Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
         {
@@ -134,33 +128,18 @@ def push(platform: PlatformInputs) -> Policy:
 def trust_pods(platform: PlatformInputs, namespace: str, service_account: str) -> Policy:
     """Return who may take a role: the Pods of one service account of the cluster.
 
-    By IRSA where the platform names the cluster's issuer, else by EKS Pod Identity, whose sessions carry these tags:
-    https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
+    By IRSA where the platform names the cluster's issuer, else by EKS Pod Identity.
     """
     if platform.cluster_issuer:
-        subject = f"system:serviceaccount:{namespace}:{service_account}"
-        return _policy(_web_identity(platform, platform.cluster_issuer, {"StringEquals": subject}))
-    return _policy(
-        {
-            "Sid": "PodsOfTheServiceAccount",
-            "Effect": "Allow",
-            "Principal": {"Service": "pods.eks.amazonaws.com"},
-            "Action": ["sts:AssumeRole", "sts:TagSession"],
-            "Condition": {
-                "StringEquals": {
-                    "aws:RequestTag/eks-cluster-arn": platform.arn("eks", f"cluster/{platform.cluster}"),
-                    "aws:RequestTag/kubernetes-namespace": namespace,
-                    "aws:RequestTag/kubernetes-service-account": service_account,
-                }
-            },
-        }
-    )
+        provider = platform.iam_arn(f"oidc-provider/{platform.cluster_issuer}")
+        return iam.trust_service_account(provider, platform.cluster_issuer, namespace, service_account)
+    return iam.trust_pod_identity(platform.cluster_arn, namespace, service_account)
 
 
 def trust_github(platform: PlatformInputs) -> Policy:
     """Return who may take the uploader's role: the workflows of the repositories that the platform names."""
     subjects = [f"repo:{repository}:*" for repository in platform.uploaders]
-    return _policy(_web_identity(platform, GITHUB, {"StringLike": subjects}))
+    return iam.policy(iam.web_identity(platform.iam_arn(f"oidc-provider/{GITHUB}"), GITHUB, {"StringLike": subjects}))
 
 
 def image_lifecycle(kept: int) -> Policy:
@@ -178,11 +157,6 @@ def image_lifecycle(kept: int) -> Policy:
     }
 
 
-def as_json(policy: Policy) -> str:
-    """Return the document as AWS takes it."""
-    return json.dumps(policy, separators=(",", ":"))
-
-
 def _by_s3(platform: PlatformInputs, bucket_arn: str, key_arn: str, actions: list[str]) -> dict[str, Any]:
     # The context is the bucket's ARN with a bucket key, and an object's without:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
@@ -195,17 +169,4 @@ def _by_s3(platform: PlatformInputs, bucket_arn: str, key_arn: str, actions: lis
             "StringEquals": {"kms:ViaService": f"s3.{platform.region}.{platform.domain}"},
             "StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket_arn, f"{bucket_arn}/*"]},
         },
-    }
-
-
-def _web_identity(platform: PlatformInputs, issuer: str, subject: dict[str, str | list[str]]) -> dict[str, Any]:
-    (operator, allowed), *_ = subject.items()
-    conditions: dict[str, dict[str, str | list[str]]] = {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"}}
-    conditions.setdefault(operator, {})[f"{issuer}:sub"] = allowed
-    return {
-        "Sid": "SubjectsOfTheIssuer",
-        "Effect": "Allow",
-        "Principal": {"Federated": platform.iam_arn(f"oidc-provider/{issuer}")},
-        "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": conditions,
     }

@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from provisioner.platform import Platform, aws_plugin
 from provisioner.platform_settings import PlatformSettings
 from stacks import platform_policies as policies
+from stacks.iam_documents import Policy
 from stacks.platform_inputs import PlatformInputs
 from tests import iam
 from tests.integration import aws_provider
@@ -52,7 +53,7 @@ def made(account: Path) -> dict[tuple[str, str], dict[str, Any]]:
     return {(item["kind"], item["name"]): item["inputs"] for item in found}
 
 
-def credentials(address: str, bucket: str, name: str, policy: policies.Policy) -> dict[str, str]:
+def credentials(address: str, bucket: str, name: str, policy: Policy) -> dict[str, str]:
     """Make a bucket, and a role that has this policy and no other; return the variables of the role's credentials."""
 
     def client(service: str) -> Any:

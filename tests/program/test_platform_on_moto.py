@@ -26,6 +26,7 @@ from bot.upload import to_bucket
 from builder.errors import FetchRefusedError
 from builder.fetch import Source, fetch
 from stacks import platform_policies as policies
+from stacks.iam_documents import Policy
 from stacks.platform_inputs import PlatformInputs
 from tests import iam
 from tests.program.test_platform_program import Registered, declared
@@ -109,7 +110,7 @@ def made(registered: Registered) -> Iterator[Made]:
         yield Made(tarballs, state, key["Arn"])
 
 
-def role(name: str, policy: policies.Policy) -> dict[str, str]:
+def role(name: str, policy: Policy) -> dict[str, str]:
     return iam.role(client, ACCOUNT, name, policy)
 
 
@@ -133,7 +134,7 @@ def refused(action: Callable[[], Any]) -> bool:
 def test_the_bot_uploads_and_the_build_fetches_each_by_its_own_role(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def become(name: str, policy: Callable[[PlatformInputs, str, str], policies.Policy]) -> None:
+    def become(name: str, policy: Callable[[PlatformInputs, str, str], Policy]) -> None:
         given = role(name, policy(PLATFORM, f"arn:aws:s3:::{made.tarballs}", made.key))
         for variable, value in given.items():
             monkeypatch.setenv(variable.upper(), value)

@@ -10,8 +10,8 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from pydantic import ValidationError
 
 from stacks import platform_policies as policies
+from stacks.iam_documents import Policy, as_json
 from stacks.platform_inputs import PlatformInputs
-from stacks.platform_policies import Policy
 from tests.iam import Context, decide
 
 ACCOUNT = "123456789012"
@@ -239,9 +239,9 @@ def test_nothing_is_given_by_a_pattern_of_actions(policy: Policy) -> None:
 
 def test_no_policy_is_longer_than_iam_takes() -> None:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    assert all(len(policies.as_json(policy)) <= 6144 for policy in (UPLOAD, READ, WATCH, PUSH))
+    assert all(len(as_json(policy)) <= 6144 for policy in (UPLOAD, READ, WATCH, PUSH))
     many = tuple(f"acme/repository-{number:04}" for number in range(50))
-    assert len(policies.as_json(policies.trust_github(PLATFORM.model_copy(update={"uploaders": many})))) <= 2048
+    assert len(as_json(policies.trust_github(PLATFORM.model_copy(update={"uploaders": many})))) <= 2048
     PlatformInputs(account=ACCOUNT, region="eu-central-1", uploaders=many)
     with pytest.raises(ValidationError, match="name fewer"):
         PlatformInputs(account=ACCOUNT, region="eu-central-1", uploaders=(*many, *many))
