@@ -8,6 +8,8 @@
 #   PULUMI_RELEASES, KUBERNETES_PROVIDER_RELEASES
 #                      where the engine's releases are, with what is published beside each; file:// will do
 #   PIP_INDEX_URL      the Python package index
+#   AWS_PROVIDER_VERSION
+#                      AWS's provider too, in the version of pulumi-aws in requirements.lock, for the setting aws_bucket
 # and the secret `authorities`, a bundle of certificates by which the index is verified in place of the base's.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -42,6 +44,14 @@ RUN releases="${KUBERNETES_PROVIDER_RELEASES}/v${KUBERNETES_PROVIDER_VERSION}"; 
     grep --fixed-strings "  ${archive}" "${sums}" | sha256sum --check --strict -; \
     tar --extract --gzip --file "${archive}" --no-same-owner pulumi-resource-kubernetes; \
     rm "${archive}" "${sums}"
+# From where the CLI has plugins; it is no part of the image otherwise.
+ARG AWS_PROVIDER_VERSION=
+RUN test -z "${AWS_PROVIDER_VERSION}" || { \
+    export PULUMI_HOME=/engine/home; \
+    ./pulumi plugin install resource aws "${AWS_PROVIDER_VERSION}"; \
+    mv "home/plugins/resource-aws-v${AWS_PROVIDER_VERSION}/pulumi-resource-aws" .; \
+    rm -r home; \
+    }
 
 
 # The libraries of each image, in the versions and with the hashes of the lock.
@@ -59,14 +69,16 @@ ENV PATH=/build/uv/bin:$PATH
 COPY pyproject.toml requirements.lock ./
 
 FROM libraries AS watcher-libraries
+ARG AWS_PROVIDER_VERSION=
 # What pyproject.toml asks for, pinned; what that asks for in turn, the lock pins. Without the services of AWS that nothing
 # here speaks to, a debugger, a second client of Kubernetes that nothing imports, and a second zstandard for other Pythons.
 RUN --mount=type=secret,id=authorities,target=/etc/ssl/certs/ca-certificates.crt \
-    uv pip compile --quiet --no-deps --no-header --no-annotate --constraint requirements.lock --output-file direct.txt pyproject.toml; \
+    uv pip compile --quiet --no-deps --no-header --no-annotate --constraint requirements.lock --output-file direct.txt \
+        ${AWS_PROVIDER_VERSION:+--extra aws} pyproject.toml; \
     uv venv /opt/reviewapp; \
     uv pip install --python /opt/reviewapp --require-hashes --requirement direct.txt --constraint requirements.lock; \
     cd /opt/reviewapp/lib/python3.*/site-packages; \
-    find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r {} +; \
+    find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name iam ! -name eks ! -name 'sso*' ! -name signin -exec rm -r {} +; \
     rm -r debugpy kubernetes/aio zstandard/_cffi.*
 
 FROM libraries AS unpack-libraries
@@ -121,7 +133,7 @@ RUN apt-get update \
 # Nothing but the data folder and /tmp is written to.
 ENV PATH=/opt/reviewapp/bin:$PATH PYTHONPATH=/opt/reviewapp/source PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp PULUMI_HOME=/tmp/pulumi PULUMI_SKIP_UPDATE_CHECK=true
-COPY --from=engine /engine/pulumi /engine/pulumi-resource-kubernetes /usr/local/bin/
+COPY --from=engine /engine/pulumi* /usr/local/bin/
 COPY --from=watcher-libraries /opt/reviewapp /opt/reviewapp
 COPY stacks /opt/reviewapp/source/stacks
 COPY provisioner /opt/reviewapp/source/provisioner

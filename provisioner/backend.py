@@ -20,7 +20,7 @@ from pathlib import Path
 from pulumi.automation import LocalWorkspace
 
 from provisioner import processes
-from provisioner.engine import PROVIDER, PROVIDER_FOLDER, Engine
+from provisioner.engine import Engine
 from provisioner.errors import ReviewAppError
 from provisioner.key_service import KEY_URL, KeyService
 from provisioner.settings import Settings
@@ -47,9 +47,10 @@ _NOTHING = '{"version": 3, "deployment": {}}'
 
 _STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-# Credentials that the state backend or the key service needs, by the start of their variables' names.
+# Credentials that the state backend, the key service or a provider needs, by the start of their variables' names.
 _CREDENTIALS: dict[str, tuple[str, ...]] = {
     "s3": ("AWS_",),
+    "aws": ("AWS_",),
     "gs": ("GOOGLE_", "GCP_", "CLOUDSDK_"),
     "azblob": ("AZURE_", "ARM_"),
     "postgres": ("PG",),
@@ -182,7 +183,8 @@ class Backend:
 
     def _project(self, stack: str, slot: int, folder: Path, url: str, store: StateStore | None) -> StackProject:
         home = self._homes / str(slot)
-        _link_provider(home, self.engine.provider)
+        for plugin, program in self.engine.providers.items():
+            _link(home / "plugins" / plugin.folder / plugin.program, program)
         project = folder / "Pulumi.yaml"
         if not project.exists() or project.read_text() != PROJECT_FILE:
             project.write_text(PROJECT_FILE)
@@ -195,8 +197,11 @@ class Backend:
         return StackProject(stack, workspace, StackFiles(store, stack) if store else None)
 
     def _environment(self) -> dict[str, str]:
-        urls = (self.url, self._secrets_provider)
-        prefixes = tuple(prefix for url in urls for prefix in _CREDENTIALS.get(url.partition(":")[0], ()))
+        services = (
+            *(url.partition(":")[0] for url in (self.url, self._secrets_provider)),
+            *(plugin.name for plugin in self.engine.providers),
+        )
+        prefixes = tuple(prefix for service in services for prefix in _CREDENTIALS.get(service, ()))
         environment = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
         if self._key_service:
             environment |= self._key_service.environment
@@ -286,12 +291,11 @@ def _check_name(stack: str) -> None:
         raise ValueError(f"{stack!r} is not the name of a stack: it must match {_STACK_NAME.pattern}")
 
 
-def _link_provider(home: Path, provider: Path) -> None:
-    link = home / "plugins" / PROVIDER_FOLDER / PROVIDER
-    if link.is_symlink() and link.readlink() == provider:
+def _link(link: Path, program: Path) -> None:
+    if link.is_symlink() and link.readlink() == program:
         return
     link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = link.with_name(f".{PROVIDER}.{os.getpid()}")
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(provider)
+    temporary.symlink_to(program)
     temporary.replace(link)

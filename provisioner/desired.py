@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioner import build_options
+from provisioner.app_role import app_role
 from provisioner.builders import builder_fields
 from provisioner.confinement import confinement, network, own_namespace
 from provisioner.databases import Known, settle, wanted_database
@@ -103,6 +104,7 @@ def stack_inputs(
         else None,
         network=reached,
         own_namespace=own,
+        role=app_role(stack, settings),
     )
 
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -31,7 +31,6 @@ PROVIDER_VERSION = version("pulumi-kubernetes")
 
 KUBERNETES = Plugin("kubernetes", PROVIDER_VERSION)
 PROVIDER = KUBERNETES.program
-PROVIDER_FOLDER = KUBERNETES.folder
 
 # What a run may see of our own environment. Everything else stays here: the watcher's settings and credentials
 # are none of the engine's, nor of the helpers that a kubeconfig makes it start.
@@ -73,7 +72,7 @@ class CommandFailed(CommandError):
 
 
 class Engine(PulumiCommand):
-    """The pulumi CLI of the one version that this program is tested with, and its provider plugin.
+    """The pulumi CLI of the one version that this program is tested with, and its provider plugins.
 
     One for the whole process. Any number of threads can call `run` at once; each run is the child of the thread
     that called it, and that thread waits for it.
@@ -81,19 +80,26 @@ class Engine(PulumiCommand):
     Args:
         pulumi: the CLI; by default what REVIEWAPP_PULUMI names, else `pulumi` on PATH.
         timeout_seconds: the time limit of each run.
-        plugin: the provider plugin that the runs need.
+        plugins: the provider plugins that the runs need.
 
     Raises:
-        EngineMissing: the CLI or the plugin is not there, or has another version.
+        EngineMissing: the CLI or a plugin is not there, or has another version.
+
+    Attributes:
+        providers: the programs of the plugins.
     """
 
     def __init__(
-        self, pulumi: Path | None = None, *, timeout_seconds: float = 300.0, plugin: Plugin = KUBERNETES
+        self,
+        pulumi: Path | None = None,
+        *,
+        timeout_seconds: float = 300.0,
+        plugins: Sequence[Plugin] = (KUBERNETES,),
     ) -> None:
         # Not super().__init__(): it takes any newer version too, and fails with a traceback where there is none.
         self.command = str(_find_pulumi(pulumi))
         self.version = VersionInfo.parse(PULUMI_VERSION)
-        self.provider = _find_provider(plugin)
+        self.providers = {plugin: _require_provider(plugin) for plugin in plugins}
         self._timeout_seconds = timeout_seconds
         self._begin(lambda: True)
 
@@ -129,12 +135,12 @@ class Engine(PulumiCommand):
 
         Raises:
             CommandFailed: its exit code is not 0.
-            EngineMissing: it or the plugin is not where it was.
+            EngineMissing: it or a plugin is not where it was.
             EngineTimeout: it was ended at the time limit.
             EngineInterrupted: it was ended, or not begun, because of `stop`, or because it may not run.
         """
         command = _command_name(args)
-        for program in (Path(self.command), self.provider):
+        for program in (Path(self.command), *self.providers.values()):
             if not program.is_file():
                 raise EngineMissing(f"{program} is not there any more: put it back, or restart the watcher's Pod")
         environment = {name: value for name, value in os.environ.items() if name in _INHERITED}
@@ -260,20 +266,18 @@ def _find_pulumi(path: Path | None) -> Path:
     return Path(found).resolve()
 
 
-def _find_provider(plugin: Plugin) -> Path:
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    installed = home / "plugins" / plugin.folder / plugin.program
-    found = installed if installed.is_file() else shutil.which(plugin.program)
+def _require_provider(plugin: Plugin) -> Path:
+    found = plugin.find()
     remedy = (
         f"install version {plugin.version} with `pulumi plugin install resource {plugin.name} {plugin.version}`, "
         "or put it on PATH"
     )
     if found is None:
-        raise EngineMissing(f"{plugin.program} was not found on PATH, nor as {installed}: {remedy}")
-    actual = plugin_version(Path(found))
+        raise EngineMissing(f"{plugin.program} was not found on PATH, nor as {plugin.installed}: {remedy}")
+    actual = plugin_version(found)
     if actual != plugin.version:
         raise EngineMissing(f"{found} is version {actual or 'unknown'}, and {plugin.version} is needed: {remedy}")
-    return Path(found).resolve()
+    return found.resolve()
 
 
 def _command_name(args: list[str]) -> str:

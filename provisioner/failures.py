@@ -22,6 +22,9 @@ from provisioner.errors import (
     StateRefused,
 )
 
+ROLE_EXISTS = "RoleExists"
+"""Reason of what AWS refuses to make since it is there, and not in the stack's state."""
+
 _LONGEST_QUOTE = 600
 
 
@@ -80,6 +83,39 @@ _REFUSALS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         re.compile(r"no matches for kind|the apiVersion for this resource does not exist"),
         "KindNotFound",
         "install what serves this kind",
+    ),
+)
+
+# By the codes of AWS's services, which its SDK quotes, and by what its provider says itself.
+# https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+_REFUSALS_OF_AWS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"AccessDenied|is not authorized to perform"),
+        "AwsAccessDenied",
+        "give the watcher's role in AWS this permission: docs/aws.md",
+    ),
+    (
+        re.compile(r"Throttling|TooManyRequests|Rate exceeded|RequestLimitExceeded"),
+        "AwsThrottled",
+        "it is tried again by itself; fewer workers ask for less at once",
+    ),
+    (
+        re.compile(r"LimitExceeded"),
+        "AwsQuotaExceeded",
+        "raise the account's quota of IAM roles, or close pull requests",
+    ),
+    (
+        re.compile(
+            r"(?i)no valid credential sources|unable to locate credentials|invalid credentials configured"
+            r"|unable to validate AWS|failed to refresh cached credentials|ExpiredToken|InvalidClientTokenId"
+        ),
+        "AwsCredentials",
+        "give the watcher's service account its role in AWS: docs/aws.md",
+    ),
+    (
+        re.compile(r"EntityAlreadyExists|ResourceInUseException"),
+        ROLE_EXISTS,
+        "see whose it is, and delete it: it is made anew",
     ),
 )
 
@@ -155,6 +191,14 @@ def classify(stack: str, command: str, code: int, stderr: str, diagnostics: Sequ
     return EngineFailed(command, code, _quote("; ".join(said or [plain(stderr)])) or "it gave no message")
 
 
+def refusal_of_aws(target: str, message: str) -> ApplyRefused | None:
+    """Return the error that says why AWS refused something, by its own words; None if they are not known."""
+    for pattern, reason, remedy in _REFUSALS_OF_AWS:
+        if pattern.search(message):
+            return ApplyRefused(target, reason, _quote(message), remedy)
+    return None
+
+
 def _from_diagnostic(diagnostic: Diagnostic) -> EngineError | None:
     message = diagnostic.message
     unreachable = _UNREACHABLE.search(message)
@@ -162,9 +206,12 @@ def _from_diagnostic(diagnostic: Diagnostic) -> EngineError | None:
         # Without a detail the provider goes on to advise a setting that forgets what was not deleted.
         return ClusterUnreachable(_quote(unreachable["detail"] or "the provider has no answer from it"))
     detail = _quote(_PREAMBLE.sub("", message))
+    target = diagnostic.resource or "the stack"
     for pattern, reason, remedy in _REFUSALS:
         if pattern.search(message):
-            return ApplyRefused(diagnostic.resource or "the stack", reason, detail, remedy)
+            return ApplyRefused(target, reason, detail, remedy)
+    if refused := refusal_of_aws(target, message):
+        return refused
     return ClusterUnreachable(detail) if _CONNECTION.search(message) else None
 
 

@@ -10,23 +10,21 @@ import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from pulumi import automation
 
+from provisioner.aws_plugin import aws_plugin
 from provisioner.engine import CommandFailed, Engine
-from provisioner.errors import EngineMissing, StackNotFound
+from provisioner.errors import StackNotFound
 from provisioner.event_stream import EventStream
 from provisioner.failures import classify
 from provisioner.platform_settings import PlatformSettings
-from provisioner.plugin import Plugin
 
 PROJECT: Final = "reviewapp-platform"
 """Name of the Pulumi project that the platform's stack belongs to."""
 
-_PACKAGE: Final = "pulumi-aws"
 # A new key or role takes seconds; AWS can take minutes to delete a bucket's configuration.
 _TIMEOUT_SECONDS: Final = 1800.0
 _LAST_EVENT_SECONDS: Final = 5.0
@@ -49,21 +47,6 @@ class PlatformResult:
     outputs: Mapping[str, Any]
 
 
-def aws_plugin() -> Plugin:
-    """Return the provider plugin that belongs to the Python package that is installed.
-
-    Raises:
-        EngineMissing: the package is not.
-    """
-    try:
-        return Plugin("aws", version(_PACKAGE))
-    except PackageNotFoundError:
-        raise EngineMissing(
-            f"the Python package {_PACKAGE} is not installed, which `reviewapp platform` needs: install "
-            "`reviewapp[aws]` in place of `reviewapp`"
-        ) from None
-
-
 class Platform:
     """The platform's stack, named as the platform is.
 
@@ -73,7 +56,7 @@ class Platform:
 
     def __init__(self, settings: PlatformSettings) -> None:
         self._settings = settings
-        self._engine = Engine(timeout_seconds=_TIMEOUT_SECONDS, plugin=aws_plugin())
+        self._engine = Engine(timeout_seconds=_TIMEOUT_SECONDS, plugins=(aws_plugin(),))
 
     def preview(self, on_step: OnStep) -> PlatformResult:
         """Return what `up` would do. Changes nothing but that there is an empty stack afterwards.

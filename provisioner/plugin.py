@@ -1,7 +1,9 @@
-"""Ask a provider plugin for its version, by the protocol that engines speak with it: it has no flag for that."""
+"""Find provider plugins, and ask one for its version by the protocol of engines: it has no flag for that."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -32,6 +34,19 @@ class Plugin:
     def folder(self) -> str:
         """Name of its folder below `plugins` of a PULUMI_HOME."""
         return f"resource-{self.name}-v{self.version}"
+
+    @property
+    def installed(self) -> Path:
+        """Where `pulumi plugin install` puts it."""
+        home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        return home / "plugins" / self.folder / self.program
+
+    def find(self) -> Path | None:
+        """Return its program, of whatever version; None if there is none."""
+        if self.installed.is_file():
+            return self.installed
+        found = shutil.which(self.program)
+        return Path(found) if found else None
 
 
 def plugin_version(plugin: Path) -> str | None:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provisioner.app_settings import AppSettings
+from provisioner.aws_settings import AwsSettings
 from provisioner.build_settings import BuilderSettings
 from provisioner.database_settings import DatabaseSettings
 from provisioner.refusals import matching
@@ -17,7 +18,7 @@ from provisioner.rules import Rules
 from provisioner.setting_types import DNS_NAME, LABEL, NAME, Label, Name
 
 
-class StackSettings(Rules, BuilderSettings, AppSettings, DatabaseSettings):
+class StackSettings(Rules, BuilderSettings, AppSettings, DatabaseSettings, AwsSettings):
     """What a platform owner decides of that which stacks declare: all that showing one takes."""
 
     model_config = SettingsConfigDict(

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from provisioner import processes
+from provisioner import processes, role_clearing
 from provisioner.backend import Backend, StackProject
 from provisioner.errors import (
+    ApplyRefused,
     LockOwner,
     StackLocked,
     StackNotFound,
@@ -175,17 +176,28 @@ class Stacks:
         repair = _repair(runs.project)
         is_new = repair == "nothing" and runs.create()
         try:
-            events = runs.update(inputs)
+            events = self._update(runs, inputs)
         except (StackNotFound, StateDamaged) as error:
             if isinstance(error, StateDamaged):
                 runs.discard()
             is_new = runs.create()
-            events = runs.update(inputs)
+            events = self._update(runs, inputs)
         events.stack_is_new = is_new or repair == "copy"
         if events.has_pending:
             # All of them were of these inputs, or of some before that nothing is left of: each was just seen to.
             runs.clear_pending()
         return events
+
+    def _update(self, runs: StackRuns, inputs: StackInputs) -> EventStream:
+        cleared: set[str] = set()
+        while True:
+            try:
+                return runs.update(inputs)
+            except ApplyRefused as refused:
+                # Each of them once.
+                if refused.target in cleared or not role_clearing.clear_unknown(inputs, refused):
+                    raise
+                cleared.add(refused.target)
 
     def _destroy(self, stack: str, slot: int) -> EventStream:
         runs = self._runs(self._backend.project(stack, slot))

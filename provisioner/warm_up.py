@@ -29,6 +29,7 @@ from stacks.inputs import (
     Migrate,
     Network,
     OwnNamespace,
+    Role,
     Route,
     StackInputs,
     Workload,
@@ -68,6 +69,14 @@ FULL_INPUTS = StackInputs(
         pod_security="restricted",
         quota={"pods": "1"},
         defaults=Confinement(cpu_request="1", cpu_limit="1", memory_request="1Mi", memory_limit="1Mi"),
+    ),
+    role=Role(
+        name="warm.up.0",
+        path="/warm/",
+        permissions_boundary="arn:aws:iam::123456789012:policy/warm",
+        cluster_arn="arn:aws:eks:eu-central-1:123456789012:cluster/warm",
+        bucket="warm",
+        prefix="apps/warm.up.0/",
     ),
     network=Network(denied_ranges=("10.0.0.0/8",), route_namespaces=("route",), operator_namespaces=("operator",)),
     build=Build(
@@ -112,10 +121,15 @@ FULL_INPUTS = StackInputs(
 """Inputs of a stack that declares an object of every kind of Kubernetes' own, with every optional part."""
 
 
-def warm_up() -> None:
-    """Run the whole program once, against no engine. Takes about a second; to be called from one thread."""
+def warm_up(*, roles: bool = False) -> None:
+    """Run the whole program once, against no engine. Takes about a second; to be called from one thread.
+
+    Args:
+        roles: whether apps have roles in AWS, whose SDK is not imported otherwise.
+    """
+    inputs = FULL_INPUTS if roles else FULL_INPUTS.model_copy(update={"role": None})
     # In a context of its own: the mocks are settings of the context, and programs that run later must not see them.
-    contextvars.copy_context().run(asyncio.run, _declare())
+    contextvars.copy_context().run(asyncio.run, _declare(inputs))
     _silence_sdk()
 
 
@@ -135,18 +149,18 @@ def _silence_sdk() -> None:
     sys.unraisablehook = report_others
 
 
-async def _declare() -> None:
+async def _declare(inputs: StackInputs) -> None:
     set_mocks(_Mocks())
-    await run_pulumi_func(_declare_all)
+    await run_pulumi_func(lambda: _declare_all(inputs))
 
 
-def _declare_all() -> None:
-    review_app.declare(FULL_INPUTS)
+def _declare_all(inputs: StackInputs) -> None:
+    review_app.declare(inputs)
     # Kinds of operators are registered by one class, in a module of its own.
     operators_kind = {"backend": "kubedb", "api_version": KUBEDB_VERSIONS[0]}
-    database = FULL_INPUTS.database and FULL_INPUTS.database.model_copy(update=operators_kind)
-    names = {"stack": f"{_STACK}0", "name": "up-1", "database": database}
-    review_app.declare(FULL_INPUTS.model_copy(update=names))
+    database = inputs.database and inputs.database.model_copy(update=operators_kind)
+    names = {"stack": f"{_STACK}0", "name": "up-1", "database": database, "role": None}
+    review_app.declare(inputs.model_copy(update=names))
 
 
 class _Mocks(Mocks):

@@ -256,6 +256,18 @@ class OwnNamespace(_Part):
     denies: bool = Field(default=True, description="Whether Pods that no other NetworkPolicy selects reach nothing.")
 
 
+class Role(_Part):
+    """The role in AWS that an app's Pods have by their service account, and what it reaches: a prefix of a bucket."""
+
+    name: str
+    path: str = Field(description="Begins and ends with '/'; only roles of apps are below it.")
+    permissions_boundary: str = Field(description="ARN of the policy that bounds it, whatever its own says.")
+    cluster_arn: str = Field(description="The EKS cluster whose Pods may take it.")
+    issuer: str = Field(default="", description="Its OIDC issuer, without https://: by IRSA, not EKS Pod Identity.")
+    bucket: str
+    prefix: str = Field(description="What the keys of all the app's objects begin with; ends with '/'.")
+
+
 class StackInputs(_Part):
     """Everything that one review app's stack declares."""
 
@@ -269,6 +281,8 @@ class StackInputs(_Part):
     database: Database | None = None
     network: Network | None = Field(default=None, description="None: no NetworkPolicy.")
     own_namespace: OwnNamespace | None = Field(default=None, description="None: it shares `namespace` with others.")
+
+    role: Role | None = Field(default=None, description="None: the app has no service account of its own.")
 
     def digest(self) -> str:
         """Return a digest that is equal for equal inputs. It covers the secrets: keep it where those may be."""

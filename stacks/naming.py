@@ -51,6 +51,7 @@ _DIGESTED = re.compile(rf".*-[0-9a-f]{{{_DIGEST_LENGTH}}}")
 # Job's Pods; or the "-" and ten characters of a ReplicaSet, then the "-xxxxx" of its Pods.
 _SUFFIX_ROOM: Final = 24
 
+_ROLE_LENGTH: Final = 64
 _ATTEMPT_LENGTH: Final = 5
 # No digit, or a Job's name could be that of an app; no vowel, or it could be a word.
 _ATTEMPT_LETTERS: Final = "bcdfghjklmnpqrstvwxz"
@@ -111,6 +112,19 @@ def stack_name(owner: str, repository: str, pull_request: str) -> str:
     """
     owner_slug = slug(owner, 24)
     return f"{owner_slug}.{slug(repository, MAXIMUM_LENGTH - len(owner_slug) - len(pull_request) - 2)}.{pull_request}"
+
+
+def role_name(stack: str, installation: str) -> str:
+    """Return the name of a stack's role in AWS, which no other role of the account has, whatever its path.
+
+    Args:
+        stack: the stack's name; as much of it as fits is there to be read.
+        installation: what tells this installation from others in the account.
+    """
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    # Twice as long as elsewhere: who finds two repositories of one digest has the other's role.
+    digest = hashlib.sha256(f"{installation} {stack}".encode()).hexdigest()[: 2 * _DIGEST_LENGTH]
+    return f"{stack[: _ROLE_LENGTH - len(digest) - 1]}-{digest}"
 
 
 def image_reference(

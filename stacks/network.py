@@ -26,6 +26,13 @@ _DNS_PEERS: Final[list[Manifest]] = [
     {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: "kube-system"}}},
     {"ipBlock": {"cidr": "169.254.20.10/32"}},
 ]
+# EKS's agent on each node, which hands Pods the credentials of their role:
+# https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
+_IDENTITY_PEERS: Final[list[Manifest]] = [
+    {"ipBlock": {"cidr": "169.254.170.23/32"}},
+    {"ipBlock": {"cidr": "fd00:ec2::23/128"}},
+]
+_IDENTITY_PORTS: Final[list[Manifest]] = [{"protocol": "TCP", "port": 80}]
 _EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
@@ -36,7 +43,9 @@ def policies(inputs: StackInputs, network: Network) -> list[Manifest]:
 
 
 def _of_app(inputs: StackInputs, network: Network) -> Manifest:
-    """Reached from the route; reaches DNS, its own database and what is not the cluster's."""
+    """Reached from the route; reaches DNS, its own database, its role and what is not the cluster's."""
+    by_agent = inputs.role is not None and not inputs.role.issuer
+    identity: list[Manifest] = [{"to": _IDENTITY_PEERS, "ports": _IDENTITY_PORTS}] if by_agent else []
     return _policy(
         inputs,
         inputs.name,
@@ -52,6 +61,7 @@ def _of_app(inputs: StackInputs, network: Network) -> Manifest:
             "egress": [
                 {"to": _DNS_PEERS, "ports": _DNS_PORTS},
                 {"to": [_pods(inputs, DATABASE)]},
+                *identity,
                 {"to": [_outside(everywhere, network.denied_ranges) for everywhere in _EVERYWHERE]},
             ],
         },

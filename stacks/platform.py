@@ -13,7 +13,7 @@ from pulumi_aws import Provider, ProviderDefaultTagsArgs, ecr, eks, iam, kms, s3
 
 from stacks import platform_policies as policies
 from stacks.iam_documents import Policy, as_json
-from stacks.platform_inputs import PlatformInputs
+from stacks.platform_inputs import APP_PREFIX, PlatformInputs
 
 _Options = pulumi.ResourceOptions
 
@@ -46,7 +46,9 @@ def declare(platform: PlatformInputs) -> None:
     _expiry(tarballs, "tarballs", platform.tarball_prefix, platform.tarball_days, 1, options)
     state = _bucket(platform, "state", key, kept, lock_days=platform.object_lock_days)
     _expiry(state, "state", "", None, platform.state_version_days, kept)
-    _roles(platform, tarballs, state, key, options)
+    watcher = _roles(platform, tarballs, state, key, options)
+    if platform.app_data_days and watcher:
+        _app_data(platform, watcher, options)
     if platform.image_repositories:
         _repositories(platform, options)
         pulumi.export("registry", platform.registry)
@@ -56,8 +58,13 @@ def declare(platform: PlatformInputs) -> None:
     pulumi.export("secrets_provider", pulumi.Output.format("awskms://{0}?region={1}", alias.name, platform.region))
 
 
-def _bucket(platform: PlatformInputs, use: str, key: kms.Key, options: _Options, lock_days: int = 0) -> s3.Bucket:
-    """Declare a bucket that is nobody's but the account's: no ACL, no CORS, no website, no request without TLS."""
+def _bucket(
+    platform: PlatformInputs, use: str, key: kms.Key | None, options: _Options, lock_days: int = 0
+) -> s3.Bucket:
+    """Declare a bucket that is nobody's but the account's: no ACL, no CORS, no website, no request without TLS.
+
+    Without a key of ours S3 encrypts by one of its own, to which nobody needs a right.
+    """
     bucket = s3.Bucket(
         use,
         bucket=platform.bucket(use),
@@ -93,9 +100,9 @@ def _bucket(platform: PlatformInputs, use: str, key: kms.Key, options: _Options,
         rules=[
             s3.BucketServerSideEncryptionConfigurationRuleArgs(
                 apply_server_side_encryption_by_default=s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                    sse_algorithm="aws:kms", kms_master_key_id=key.arn
+                    sse_algorithm="aws:kms" if key else "AES256", kms_master_key_id=key.arn if key else None
                 ),
-                bucket_key_enabled=True,
+                bucket_key_enabled=key is not None,
             )
         ],
         opts=options,
@@ -149,20 +156,51 @@ def _expiry(bucket: s3.Bucket, use: str, prefix: str, days: int | None, version_
     s3.BucketLifecycleConfiguration(use, bucket=bucket.id, rules=rules, opts=options)
 
 
-def _roles(platform: PlatformInputs, tarballs: s3.Bucket, state: s3.Bucket, key: kms.Key, options: _Options) -> None:
-    """Declare a policy for each that works with the platform, and a role where it is known who that is."""
+def _app_data(platform: PlatformInputs, watcher: iam.Role, options: _Options) -> None:
+    """Declare the bucket of apps' objects, what bounds the roles by which they reach it, and who makes these."""
+    apps = _bucket(platform, "apps", None, options)
+    _expiry(apps, "apps", APP_PREFIX, platform.app_data_days, 1, options)
+    boundary = iam.Policy(
+        "app-boundary",
+        name=f"{platform.name}-app-boundary",
+        policy=apps.arn.apply(lambda arn: as_json(policies.app_boundary(arn))),
+        opts=options,
+    )
+    roles = iam.Policy(
+        "app-roles",
+        name=f"{platform.name}-app-roles",
+        policy=boundary.arn.apply(lambda arn: as_json(policies.app_roles(platform, arn))),
+        opts=options,
+    )
+    iam.RolePolicyAttachment("app-roles", role=watcher.name, policy_arn=roles.arn, opts=options)
+    pulumi.export("aws_bucket", apps.bucket)
+    pulumi.export("aws_cluster_arn", platform.cluster_arn)
+    pulumi.export("aws_permissions_boundary", boundary.arn)
+    pulumi.export("aws_role_path", platform.role_path)
+
+
+def _roles(
+    platform: PlatformInputs, tarballs: s3.Bucket, state: s3.Bucket, key: kms.Key, options: _Options
+) -> iam.Role | None:
+    """Declare a policy for each that works with the platform, and a role where it is known who that is.
+
+    Returns:
+        The watcher's role, if it has one.
+    """
     uploader = _policy(platform, "uploader", policies.upload, tarballs, key, options)
     reader = _policy(platform, "reader", policies.read, tarballs, key, options)
     watcher = _policy(platform, "watcher", policies.state, state, key, options)
     if platform.uploaders:
         _role(platform, "uploader", policies.trust_github(platform), uploader, options)
     if not (platform.cluster or platform.cluster_issuer):
-        return
+        return None
+    roles: dict[str, iam.Role] = {}
     for use, policy, namespace, account in (
         ("reader", reader, platform.build_namespace, platform.build_service_account),
         ("watcher", watcher, platform.namespace, platform.service_account),
     ):
         role = _role(platform, use, policies.trust_pods(platform, namespace, account), policy, options)
+        roles[use] = role
         if not platform.cluster_issuer:
             eks.PodIdentityAssociation(
                 use,
@@ -172,6 +210,7 @@ def _roles(platform: PlatformInputs, tarballs: s3.Bucket, state: s3.Bucket, key:
                 role_arn=role.arn,
                 opts=options,
             )
+    return roles["watcher"]
 
 
 def _policy(

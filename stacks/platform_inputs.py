@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from stacks.naming import slug
@@ -24,6 +24,9 @@ def _split(value: object) -> object:
     """Return a text with commas as a list: the form that a variable of the environment has."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+
+APP_PREFIX = "apps"
+"""What the keys of all apps' objects begin with, in their bucket."""
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_LABEL = _matching(_LABEL, "must be a DNS label: at most 63 lower-case letters, digits and '-'")
@@ -108,6 +111,28 @@ class PlatformInputs(BaseModel):
     build_service_account: Annotated[str, _DNS_LABEL] = Field(
         default="default", description="Service account of what fetches tarballs there."
     )
+
+    app_data_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        description="Days after which an object of an app is deleted, whether or not the app lives; 0 for no bucket of "
+        "apps' objects, and no roles for apps.",
+    )
+
+    @field_validator("app_data_days")
+    @classmethod
+    def _takes_a_cluster(cls, days: int, info: ValidationInfo) -> int:
+        # One that does not hold has been said.
+        if days and info.data.get("cluster") == "":
+            remedy = "takes an EKS cluster, whose Pods get the roles: set cluster, by IRSA too"
+            raise PydanticCustomError("cluster", "{remedy}", {"remedy": remedy})
+        return days
+
+    @property
+    def role_path(self) -> str:
+        """Path of the apps' roles, which no other role of the platform has."""
+        return f"/{self.name}/"
 
     @property
     def partition(self) -> str:

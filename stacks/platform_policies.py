@@ -10,7 +10,8 @@ from typing import Any
 
 from stacks import iam_documents as iam
 from stacks.iam_documents import Policy
-from stacks.platform_inputs import PlatformInputs
+from stacks.platform_inputs import APP_PREFIX, PlatformInputs
+from stacks.role import objects_below
 
 TAG = "reviewapp"
 """Key of the tag that all that is made has; its value is the platform's name."""
@@ -123,6 +124,75 @@ def push(platform: PlatformInputs) -> Policy:
             "Condition": {"StringEquals": {f"aws:ResourceTag/{TAG}": platform.name}},
         },
     )
+
+
+def app_boundary(bucket_arn: str) -> Policy:
+    """Return the permissions boundary of apps' roles: whatever a role's own policy says, it reaches objects of apps."""
+    return objects_below(bucket_arn, f"{APP_PREFIX}/")
+
+
+def app_roles(platform: PlatformInputs, boundary_arn: str) -> Policy:
+    """Return what the watcher may beside: make a role for each app, within the boundary, and give it to its Pods.
+
+    Who may make roles could else give itself any right. What it may do with one is bounded by the path, by the boundary
+    where IAM can ask for that, and by who it may be handed to.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate
+    """
+    roles = platform.iam_arn(f"role{platform.role_path}*")
+    within = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn}}
+    statements: list[dict[str, Any]] = [
+        # IAM has no resource for it: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+        {"Sid": "SeeWhichThereAre", "Effect": "Allow", "Action": "iam:ListRoles", "Resource": "*"},
+        {
+            "Sid": "MakeRolesWithinTheBoundary",
+            "Effect": "Allow",
+            "Action": ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy"],
+            "Resource": roles,
+            "Condition": within,
+        },
+        # What the provider asks before and after, and IAM knows no boundary of.
+        {
+            "Sid": "SeeChangeAndDeleteThem",
+            "Effect": "Allow",
+            "Action": [
+                "iam:DeleteRole",
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListInstanceProfilesForRole",
+                "iam:ListRolePolicies",
+                "iam:UpdateAssumeRolePolicy",
+            ],
+            "Resource": roles,
+        },
+    ]
+    if not platform.cluster_issuer:
+        statements += [
+            {
+                "Sid": "HandThemToPods",
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": roles,
+                "Condition": {"StringEquals": {"iam:PassedToService": iam.PODS}},
+            },
+            {
+                "Sid": "AssociateOnTheCluster",
+                "Effect": "Allow",
+                "Action": ["eks:CreatePodIdentityAssociation", "eks:ListPodIdentityAssociations"],
+                "Resource": platform.cluster_arn,
+            },
+            {
+                "Sid": "KeepAssociations",
+                "Effect": "Allow",
+                "Action": [
+                    "eks:DeletePodIdentityAssociation",
+                    "eks:DescribePodIdentityAssociation",
+                    "eks:UpdatePodIdentityAssociation",
+                ],
+                "Resource": platform.arn("eks", f"podidentityassociation/{platform.cluster}/*"),
+            },
+        ]
+    return iam.policy(*statements)
 
 
 def trust_pods(platform: PlatformInputs, namespace: str, service_account: str) -> Policy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ _LONGEST_DELETE = "10s"
 # every command that only renders.
 _CLASSES: dict[tuple[str, str], Callable[[], Any]] = {
     ("v1", "Secret"): lambda: kubernetes.core.v1.Secret,
+    ("v1", "ServiceAccount"): lambda: kubernetes.core.v1.ServiceAccount,
     ("v1", "Service"): lambda: kubernetes.core.v1.Service,
     ("v1", "PersistentVolumeClaim"): lambda: kubernetes.core.v1.PersistentVolumeClaim,
     ("apps/v1", "Deployment"): lambda: kubernetes.apps.v1.Deployment,
@@ -48,14 +50,13 @@ def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Res
         KeyError: no stack declares objects of this kind.
     """
     kind = manifest["apiVersion"], manifest["kind"]
-    fields = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
+    fields = {_argument(key): value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
     if "data" in fields:
         fields["data"] = pulumi.Output.secret(fields["data"])
     if kind in CUSTOM_KINDS:
         resource_class: Any = partial(kubernetes.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
     else:
         resource_class = _CLASSES[kind]()
-    # Fields named as in Kubernetes are the SDK's keyword arguments, each a single word here.
     return resource_class(
         f"{manifest['kind']}/{manifest['metadata']['name']}",
         **fields,
@@ -63,3 +64,8 @@ def register(manifest: Manifest, after: Sequence[pulumi.Resource]) -> pulumi.Res
             depends_on=list(after), custom_timeouts=pulumi.CustomTimeouts(delete=_LONGEST_DELETE)
         ),
     )
+
+
+def _argument(field: str) -> str:
+    """Return the SDK's keyword argument for a field of an object: what is below it is named as in Kubernetes."""
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", field)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from stacks import confinement, database, naming
+from stacks import confinement, database, naming, role
 from stacks.inputs import StackInputs
 from stacks.manifest import Manifest, metadata, object_labels
 from stacks.secrets import environment_secret_name
@@ -83,6 +83,7 @@ def _template(inputs: StackInputs) -> Manifest:
         "securityContext": confinement.pod_context(workload.confinement),
         "containers": [container],
         **confinement.volumes(workload.confinement),
+        **role.pod_fields(inputs),
     }
     if workload.migrate:
         migrate = {"command": list(workload.migrate.command), "args": list(workload.migrate.arguments)}
@@ -119,6 +120,7 @@ def _own_variables(inputs: StackInputs) -> list[dict[str, Any]]:
         {"name": "CLUSTER_DISABLED", "value": "1"},
         {"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         *database.environment(inputs),
+        *role.environment(inputs),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from provisioner.aws_plugin import plugins_for
 from provisioner.backend import in_use
 from provisioner.commands import app
 from provisioner.engine import Engine
@@ -52,7 +53,7 @@ def watch(
     cluster is that of the Pod's service account, or of KUBECONFIG.
     """
     settings = load()
-    engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
+    engine = Engine(timeout_seconds=settings.engine_timeout_seconds, plugins=plugins_for(settings))
     replica = Replica(Cluster.from_environment(), Cluster.from_environment(ELECTION_SECONDS), settings, engine)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: replica.stop())

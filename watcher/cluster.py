@@ -59,6 +59,8 @@ class Resource:
     namespaced: bool = True
     optional: bool = False
     """Whether a cluster may be without the kind."""
+    may_be_forbidden: bool = False
+    """Whether an installation may be without rights over the kind: it has made none then."""
     metadata_only: bool = False
     """Whether lists and watches bring nothing of the objects but their metadata."""
 
@@ -78,6 +80,8 @@ NODES = Resource("v1", "Node", "nodes", namespaced=False)
 SECRETS = Resource("v1", "Secret", "secrets")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 SERVICES = Resource("v1", "Service", "services")
+# deploy/components/app-roles gives the rights.
+SERVICE_ACCOUNTS = Resource("v1", "ServiceAccount", "serviceaccounts", may_be_forbidden=True)
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
 QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
@@ -98,7 +102,7 @@ CNPG_CLUSTERS = Resource(CNPG_VERSION, "Cluster", "clusters", optional=True)
 
 IN_APPS = (
     *(SECRETS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, JOBS, INGRESSES, NETWORK_POLICIES),
-    *(HTTP_ROUTES, *KUBEDB_POSTGRESES, CNPG_CLUSTERS),
+    *(SERVICE_ACCOUNTS, HTTP_ROUTES, *KUBEDB_POSTGRESES, CNPG_CLUSTERS),
 )
 """What a stack declares in the namespace of its app, and so what the watcher may touch there."""
 IN_BUILDS = (JOBS, SECRETS)
@@ -152,7 +156,8 @@ class Cluster:
     ) -> tuple[list[Object], str]:
         """Return all objects of a kind, or those of a namespace, labels or name; and the list's resource version.
 
-        Of an optional kind that the cluster does not have, there are none, at no version.
+        Of an optional kind that the cluster does not have, and of one that may be forbidden and is, there are none, at
+        no version.
         """
         query = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         try:
@@ -160,7 +165,8 @@ class Cluster:
                 "GET", resource.path(namespace), query=query, accept=_accept(resource, "List")
             )
         except ApiRefused as error:
-            if resource.optional and error.status == 404:
+            absent = resource.optional and error.status == 404
+            if absent or (resource.may_be_forbidden and error.status == 403):
                 return [], ""
             raise
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]

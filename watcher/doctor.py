@@ -151,7 +151,7 @@ class _Visit:
         return installation.watcher_rights(self._cluster, self._system, self._builds, apps, self._settings)
 
     def engine(self) -> Iterator[Finding]:
-        self._engine, found = installation.engine(needed=isinstance(self._settings, Settings))
+        self._engine, found = installation.engine(self._settings, needed=isinstance(self._settings, Settings))
         yield from found
 
     def state(self) -> Iterator[Finding]:

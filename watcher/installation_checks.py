@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from provisioner.aws_plugin import plugins_for
 from provisioner.crd import custom_resource_definition
-from provisioner.engine import PROVIDER_VERSION, PULUMI_VERSION, Engine
+from provisioner.engine import KUBERNETES, PULUMI_VERSION, Engine
 from provisioner.errors import EngineMissing, SettingsRefused
 from provisioner.settings import StackSettings
 from provisioner.settings_sources import load, load_stack_settings
@@ -37,6 +38,7 @@ _GIVEN_BY = {
     "rbac": "apply your installation again: deploy/base/rbac.yaml gives it",
     "certificate": "add the component deploy/components/certificate, or `certificate.enabled` to the chart's values",
     "per-app": "add the component deploy/components/per-app, or `perApp.enabled` to the chart's values",
+    "app-roles": "add the component deploy/components/app-roles, or `appRoles.enabled` to the chart's values",
 }
 # These say where to look, not what the settings are.
 _WHERE = {"REVIEWAPP_NAMESPACE", "REVIEWAPP_BUILD_NAMESPACE"}
@@ -137,10 +139,12 @@ def watcher_rights(
     """
     certificate = values.tls_secret if values else None
     per_app = bool(values and values.namespace_mode == "per-app")
+    app_roles = bool(values and values.aws_bucket)
     account = f"{namespace}/{rights.SERVICE_ACCOUNT}"
+    wanted = rights.needed(namespace, builds, apps, certificate, own_namespaces=per_app, app_roles=app_roles)
     lacking = [
         right
-        for right in rights.needed(namespace, builds, apps, certificate, own_namespaces=per_app)
+        for right in wanted
         if not section(cluster.create(_REVIEWS, None, rights.review(right, namespace)), "status").get("allowed")
     ]
     if not lacking:
@@ -149,6 +153,8 @@ def watcher_rights(
         file = "certificate" if right.resource.startswith("secrets:") else "rbac"
         if per_app and right in rights.needed(namespace, builds, (), own_namespaces=True):
             file = "per-app" if right not in rights.needed(namespace, builds, ()) else file
+        if right.resource == "serviceaccounts":
+            file = "app-roles"
         yield wrong(f"service account {account} may not {right}", _GIVEN_BY[file])
 
 
@@ -207,16 +213,19 @@ def secrets(cluster: Cluster, values: StackSettings) -> Iterator[Finding]:
             yield ok(f"{setting}: Secret {namespace}/{name} is there")
 
 
-def engine(*, needed: bool) -> tuple[Engine | None, list[Finding]]:
+def engine(values: StackSettings | None, *, needed: bool) -> tuple[Engine | None, list[Finding]]:
     """Check the engine of this machine; return it too, where it is the right one.
 
     Args:
+        values: the settings, where they are known.
         needed: whether this is where the watcher runs, or where stacks are looked into.
     """
     if not needed and shutil.which(os.environ.get("REVIEWAPP_PULUMI") or "pulumi") is None:
         return None, [unknown("there is no pulumi on this machine: only the watcher's needs it")]
     try:
-        return Engine(), [ok(f"pulumi {PULUMI_VERSION} and its kubernetes provider {PROVIDER_VERSION} are here")]
+        found = Engine(plugins=plugins_for(values) if values else (KUBERNETES,))
     except EngineMissing as error:
         what, _, remedy = str(error).partition(": ")
         return None, [wrong(what, remedy) if needed else unknown(what, remedy)]
+    providers = " and ".join(f"{plugin.name} provider {plugin.version}" for plugin in found.providers)
+    return found, [ok(f"pulumi {PULUMI_VERSION} and its {providers} are here")]

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from provisioner import documents
+from provisioner.aws_plugin import plugins_for
 from provisioner.backend import Backend
 from provisioner.commands import SettingsFile, refuse
 from provisioner.engine import Engine
@@ -128,10 +129,10 @@ def _stacks(settings: Settings) -> Generator[Stacks]:
         raise ReviewAppError(
             f"there is no state in {url.path}: run this where the watcher keeps it, or set backend_url to where it is"
         )
-    engine = Engine(timeout_seconds=settings.engine_timeout_seconds)
+    engine = Engine(timeout_seconds=settings.engine_timeout_seconds, plugins=plugins_for(settings))
     with tempfile.TemporaryDirectory(prefix="reviewapp-preview-") as folder:
         own = settings.model_copy(update={"data_folder": Path(folder), "backend_url": settings.state_url})
-        warm_up()
+        warm_up(roles=settings.aws_bucket is not None)
         stacks = Stacks(Backend(own, engine))
         try:
             yield stacks

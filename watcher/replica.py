@@ -77,7 +77,7 @@ class Replica:
                 another backend.
         """
         self._observation.start()
-        warm_up()
+        warm_up(roles=self._settings.aws_bucket is not None)
         self.elector.start()
         try:
             self.elector.stand()

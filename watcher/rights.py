@@ -30,6 +30,8 @@ _APPS: Final = (
     ("networking.k8s.io", "networkpolicies", _AND_WATCHED),
     ("gateway.networking.k8s.io", "httproutes", _AND_WATCHED),
 )
+# With the setting aws_bucket.
+_APP_ROLES: Final = (("", "serviceaccounts", _AND_WATCHED),)
 _BUILDS: Final = (("batch", "jobs", _APPLIED), ("", "secrets", _AND_WATCHED), ("", "pods/log", ("get",)))
 _EVERYWHERE: Final = (
     (GROUP, "reviewapps", ("get", "list", "watch", "patch")),
@@ -77,7 +79,13 @@ class Right:
 
 
 def needed(
-    namespace: str, builds: str, apps: Iterable[str], certificate: str | None = None, *, own_namespaces: bool = False
+    namespace: str,
+    builds: str,
+    apps: Iterable[str],
+    certificate: str | None = None,
+    *,
+    own_namespaces: bool = False,
+    app_roles: bool = False,
 ) -> Iterator[Right]:
     """Yield each right that the watcher needs.
 
@@ -87,6 +95,7 @@ def needed(
         apps: where apps of ours are, by which the watcher has bound its role there.
         certificate: the wildcard certificate's Secret, as namespace/name, if there is to be one.
         own_namespaces: whether each app has a namespace for itself.
+        app_roles: whether each app has a role in AWS, and so a service account.
     """
     yield from _expand(_EVERYWHERE, None)
     if own_namespaces:
@@ -99,6 +108,8 @@ def needed(
         yield from _expand([("", f"secrets:{name}", ("list", "watch"))], where)
     for place in apps:
         yield from _expand(_APPS, place)
+        if app_roles:
+            yield from _expand(_APP_ROLES, place)
 
 
 def _expand(rules: Iterable[tuple[str, str, tuple[str, ...]]], namespace: str | None) -> Iterator[Right]:

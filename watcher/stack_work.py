@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from provisioner import role_clearing
 from provisioner.desired import stack_tags
 from provisioner.errors import (
     ApplyRefused,
@@ -151,6 +152,8 @@ class StackWork:
                 _log.warning("destroy_waits", review_app=name, stack=action.stack, left=left, error=str(error))
                 return left
             if entry:
+                # What the state did not know, or no engine could delete.
+                role_clearing.clear(entry.inputs)
                 self._journal.write(entry.ended("destroyed"))
             _log.info("destroyed", review_app=name, stack=action.stack, **figures(result))
         own = set(own_namespaces.remove(self._cluster, action.stack, there))

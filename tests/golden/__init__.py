@@ -187,6 +187,13 @@ VARIANTS: dict[str, Variant] = {
     "namespace-of-its-own": Variant(
         config={"migrate": None, "registrySecretName": None}, settings={"namespace_mode": "per-app"}
     ),
+    "role-on-aws": Variant(
+        settings={
+            "aws_bucket": "acme-apps",
+            "aws_cluster_arn": "arn:aws:eks:eu-central-1:123456789012:cluster/main",
+            "aws_permissions_boundary": "arn:aws:iam::123456789012:policy/reviewapp-app-boundary",
+        }
+    ),
     "commit-that-looks-like-a-number": Variant(spec={"commitHash": "12e4567", "pr": "7"}, options=("--built",)),
     "other-limits-and-images": Variant(
         settings={

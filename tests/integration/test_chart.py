@@ -78,6 +78,7 @@ def test_what_it_can_add_is_what_the_components_do(tmp_path: Path) -> None:
         "monitoring": "monitoring",
         "certificate": "certificate",
         "per-app": "perApp",
+        "app-roles": "appRoles",
         "build-network": "buildNetwork",
     }
     folder = overlay(tmp_path, components=[DEPLOY / "components" / name for name in names])

@@ -19,7 +19,7 @@ import pytest
 from dev.toolchain.components import KUBERNETES_PROVIDER_VERSION
 from dev.toolchain.components import PULUMI_VERSION as BUILT_VERSION
 from provisioner import engine as module
-from provisioner.engine import PROVIDER, PROVIDER_VERSION, PULUMI_VERSION, CommandFailed, Engine
+from provisioner.engine import KUBERNETES, PROVIDER, PROVIDER_VERSION, PULUMI_VERSION, CommandFailed, Engine
 from provisioner.errors import EngineInterrupted, EngineMissing, EngineTimeout
 
 pytestmark = pytest.mark.engine
@@ -101,7 +101,7 @@ def test_what_is_taken_away_later_is_named_and_missed_no_more_once_it_is_back(
     script: Callable[..., Path], tmp_path: Path, name: str
 ) -> None:
     engine = Engine(script("echo ran"))
-    engine.provider = script("", name=PROVIDER)
+    engine.providers = {KUBERNETES: script("", name=PROVIDER)}
     (tmp_path / "bin" / name).rename(tmp_path / "away")
     with pytest.raises(EngineMissing, match=f"{name} is not there any more: put it back"):
         run(engine, tmp_path)

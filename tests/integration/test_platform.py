@@ -11,7 +11,8 @@ import pytest
 from moto.core import set_initial_no_auth_action_count
 from moto.server import ThreadedMotoServer
 
-from provisioner.platform import Platform, aws_plugin
+from provisioner.aws_plugin import aws_plugin
+from provisioner.platform import Platform
 from provisioner.platform_settings import PlatformSettings
 from stacks import platform_policies as policies
 from stacks.iam_documents import Policy

@@ -28,6 +28,7 @@ from builder.fetch import Source, fetch
 from stacks import platform_policies as policies
 from stacks.iam_documents import Policy
 from stacks.platform_inputs import PlatformInputs
+from stacks.role import objects_below
 from tests import iam
 from tests.program.test_platform_program import Registered, declared
 
@@ -200,6 +201,22 @@ def test_the_watcher_keeps_its_state_and_nothing_else(made: Made) -> None:
     assert refused(lambda: s3.get_object(Bucket=made.tarballs, Key=TARBALL))
     assert refused(lambda: s3.list_objects_v2(Bucket=made.tarballs))
     assert refused(lambda: s3.put_bucket_versioning(Bucket=made.state, VersioningConfiguration={"Status": "Suspended"}))
+
+
+def test_an_app_reaches_its_own_objects_and_nothing_else(made: Made) -> None:
+    # Moto leaves the condition on what is listed out.
+    own = objects_below(f"arn:aws:s3:::{made.tarballs}", "apps/acme.shop.1/")
+    s3 = client("s3", role("app", own))
+    for key in ("apps/acme.shop.10/a", TARBALL):
+        client("s3").put_object(Bucket=made.tarballs, Key=key, Body=b"")
+        assert refused(lambda key=key: s3.get_object(Bucket=made.tarballs, Key=key))
+        assert refused(lambda key=key: s3.put_object(Bucket=made.tarballs, Key=key, Body=b""))
+        assert refused(lambda key=key: s3.delete_object(Bucket=made.tarballs, Key=key))
+    assert not refused(lambda: s3.put_object(Bucket=made.tarballs, Key="apps/acme.shop.1/a", Body=b"picture"))
+    assert not refused(lambda: s3.get_object(Bucket=made.tarballs, Key="apps/acme.shop.1/a"))
+    assert not refused(lambda: s3.delete_object(Bucket=made.tarballs, Key="apps/acme.shop.1/a"))
+    assert refused(lambda: s3.list_objects_v2(Bucket=made.state))
+    assert refused(lambda: s3.put_object(Bucket=made.state, Key="apps/acme.shop.1/a", Body=b""))
 
 
 def test_a_tarball_is_encrypted_by_the_key_though_nobody_says_so(made: Made) -> None:

@@ -17,10 +17,13 @@ from typing import Any, get_args
 import pytest
 from pulumi import _types  # pyright: ignore[reportPrivateUsage] - where the SDK keeps its properties' names and types.
 
+from provisioner.app_role import app_role
 from stacks import naming
 from stacks import platform_policies as policies
+from stacks import role as roles
 from stacks.platform import declare
 from stacks.platform_inputs import PlatformInputs
+from tests import iam, samples
 from tests.program.recording import Registration, run_all
 
 ACCOUNT = "123456789012"
@@ -34,7 +37,8 @@ WHOLE = PlatformInputs(
     uploaders=("acme/shop",),
     cluster="main",
 )
-IRSA = WHOLE.model_copy(update={"cluster_issuer": "oidc.eks.eu-central-1.amazonaws.com/id/ABC"})
+WITH_APPS = WHOLE.model_copy(update={"app_data_days": 30})
+IRSA = WITH_APPS.model_copy(update={"cluster_issuer": "oidc.eks.eu-central-1.amazonaws.com/id/ABC"})
 CHINA = PlatformInputs(account=ACCOUNT, region="cn-north-1", repositories=("acme/shop",), cluster="main")
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/ours"
 
@@ -99,7 +103,9 @@ def wrong(value: Any, expected: Any, where: str) -> list[str]:
     return [] if isinstance(value, str | dict) else [f"{where}: {value!r} is no {expected}"]
 
 
-@pytest.mark.parametrize("platform", [LEAST, WHOLE, IRSA, CHINA], ids=["least", "whole", "irsa", "china"])
+@pytest.mark.parametrize(
+    "platform", [LEAST, WHOLE, WITH_APPS, IRSA, CHINA], ids=["least", "whole", "apps", "irsa", "china"]
+)
 def test_every_argument_is_one_of_the_sdks(platform: PlatformInputs) -> None:
     registered, _ = declared(platform)
     found: list[str] = []
@@ -260,6 +266,59 @@ def test_pod_identity_is_told_whose_pods_they_are_and_irsa_needs_no_telling() ->
     assert not [kind for kind, _ in irsa if kind == "PodIdentityAssociation"]
     trust = json.loads(irsa["Role", "watcher"].inputs["assumeRolePolicy"])
     assert trust == policies.trust_pods(IRSA, "reviewapp-system", "reviewapp")
+
+
+class TestDataOfApps:
+    ARN = f"arn:aws:s3:::apps-apps-{ACCOUNT}-eu-central-1"
+    BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/apps-app-boundary"
+
+    def test_by_default_there_is_none(self) -> None:
+        registered, outputs = declared(WHOLE)
+        assert not {name for _, name in registered if name in {"apps", "app-boundary", "app-roles"}}
+        assert not {name for name in outputs if name.startswith("aws_")}
+
+    def test_their_bucket_is_closed_as_the_others_are_and_takes_no_right_to_a_key(self) -> None:
+        registered, _ = declared(WITH_APPS)
+        kinds = {kind for kind, name in registered if name == "tarballs"}
+        assert {kind for kind, name in registered if name == "apps"} == kinds
+        (rule,) = registered["BucketServerSideEncryptionConfiguration", "apps"].inputs["rules"]
+        assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}
+        block = registered["BucketPublicAccessBlock", "apps"].inputs
+        assert {value for name, value in block.items() if name != "bucket"} == {True}
+        assert json.loads(registered["BucketPolicy", "apps"].inputs["policy"]) == policies.tls_only(self.ARN)
+
+    def test_what_apps_leave_behind_goes_by_itself(self) -> None:
+        _, expired = declared(WITH_APPS)[0]["BucketLifecycleConfiguration", "apps"].inputs["rules"]
+        assert (expired["filter"], expired["expiration"]) == ({"prefix": "apps/"}, {"days": 30})
+
+    def test_the_watcher_makes_roles_within_a_boundary_and_nobody_else_does(self) -> None:
+        registered, _ = declared(WITH_APPS)
+        boundary, roles = (registered["Policy", name].inputs for name in ("app-boundary", "app-roles"))
+        assert (boundary["name"], roles["name"]) == ("apps-app-boundary", "apps-app-roles")
+        assert json.loads(boundary["policy"]) == policies.app_boundary(self.ARN)
+        assert json.loads(roles["policy"]) == policies.app_roles(WITH_APPS, self.BOUNDARY)
+        attachments = [found.inputs for (kind, _), found in registered.items() if kind == "RolePolicyAttachment"]
+        arn = f"arn:aws:iam::{ACCOUNT}:policy/apps-app-roles"
+        assert [found["role"] for found in attachments if found["policyArn"] == arn] == ["apps-watcher"]
+
+    def test_the_outputs_are_the_watchers_settings(self) -> None:
+        _, outputs = declared(WITH_APPS)
+        given = {name: value for name, value in outputs.items() if name.startswith("aws_")}
+        settings = samples.settings(**given)
+        assert given == {
+            "aws_bucket": f"apps-apps-{ACCOUNT}-eu-central-1",
+            "aws_cluster_arn": f"arn:aws:eks:eu-central-1:{ACCOUNT}:cluster/main",
+            "aws_permissions_boundary": self.BOUNDARY,
+            "aws_role_path": "/apps/",
+        }
+        role = app_role("acme.shop.42", settings)
+        assert role
+        within = {"iam:PermissionsBoundary": role.permissions_boundary}
+        allowed = policies.app_roles(WITH_APPS, self.BOUNDARY)
+        assert iam.decide([allowed], "iam:CreateRole", roles.arn(role), within) == "allowed"
+        found = f"{self.ARN}/{role.prefix}a"
+        both = (roles.policy(role), policies.app_boundary(self.ARN))
+        assert {iam.decide([policy], "s3:PutObject", found) for policy in both} == {"allowed"}
 
 
 def test_the_least_has_policies_to_attach_and_no_role() -> None:

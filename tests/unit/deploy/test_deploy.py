@@ -151,6 +151,10 @@ class TestRights:
             kind, f"{kind.lower()}s"
         )
         given = verbs("reviewapp-apps", group, plural) | verbs("reviewapp-watch", group, plural)
+        if kind == "ServiceAccount":
+            (patch,) = yaml.safe_load((DEPLOY / "components/app-roles/app-roles.yaml").read_text())
+            assert (given, patch["value"]["resources"]) == (set(), [plural])
+            given = set(patch["value"]["verbs"])
         assert given == {"get", "list", "watch", "create", "patch", "delete"}
 
     def test_of_namespaces_it_can_only_see_whether_they_are_there_and_whom_they_take(self) -> None:
@@ -160,8 +164,8 @@ class TestRights:
         roles = [*rules("reviewapp-apps"), *rules("reviewapp-builds")]
         resources = [resource for rule in roles for resource in rule["resources"]]
         kinds = {(version.partition("/")[0] if "/" in version else "", kind) for version, kind in KINDS}
-        # ConfigMaps are looked at, and Secrets and Jobs are in both.
-        assert len(resources) == len(kinds) + 3
+        # ConfigMaps are looked at, Secrets and Jobs are in both, and ServiceAccounts are a component's.
+        assert len(resources) == len(kinds) + 3 - 1
         assert verbs("reviewapp-apps", "", "configmaps") == {"get"}
 
     def test_secrets_are_read_in_no_namespace_but_by_a_binding_in_it(self) -> None:

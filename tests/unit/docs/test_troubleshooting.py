@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from provisioner.failures import _REFUSALS  # pyright: ignore[reportPrivateUsage] - reasons that stand in no call.
+# Reasons that stand in no call.
+from provisioner.failures import _REFUSALS, _REFUSALS_OF_AWS  # pyright: ignore[reportPrivateUsage]
 
 ROOT = Path(__file__).parents[3]
 # The calls that give a reason, and which of their arguments it is.
@@ -47,7 +48,7 @@ def in_code() -> set[str]:
     files = (file for folder in ("provisioner", "watcher", "bot") for file in (ROOT / folder).rglob("*.py"))
     return (
         {reason for file in files for reason in reasons(file.read_text())}
-        | {entry[1] for entry in _REFUSALS}
+        | {entry[1] for entry in (*_REFUSALS, *_REFUSALS_OF_AWS)}
         | _BY_KIND
     )
 

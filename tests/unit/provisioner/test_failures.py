@@ -107,6 +107,66 @@ def test_refusals(message: str, reason: str, detail: str) -> None:
     assert "\n" not in str(error)
 
 
+# As AWS's SDK and its provider for Pulumi write them; none was had from AWS here.
+IAM = (
+    "1 error occurred:\n\t* creating IAM Role (acme.shop.7-0123456789abcdef): operation error IAM: CreateRole, https "
+    "response error StatusCode: {}, RequestID: 6ba7b810, "
+)
+EKS = (
+    "creating EKS Pod Identity Association: operation error EKS: CreatePodIdentityAssociation, https response error "
+    "StatusCode: {}, RequestID: 6ba7b810, "
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "remedy"),
+    [
+        (
+            IAM.format(403)
+            + "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/reviewapp-watcher/w is "
+            "not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role/reviewapp/a",
+            "AwsAccessDenied",
+            "give the watcher's role in AWS this permission",
+        ),
+        (
+            EKS.format(403) + "api error AccessDeniedException: User: w is not authorized to perform: iam:PassRole",
+            "AwsAccessDenied",
+            "give the watcher's role in AWS this permission",
+        ),
+        (IAM.format(400) + "api error Throttling: Rate exceeded", "AwsThrottled", "it is tried again by itself"),
+        (EKS.format(429) + "TooManyRequestsException: Rate exceeded", "AwsThrottled", "it is tried again by itself"),
+        (
+            IAM.format(409) + "LimitExceeded: Cannot exceed quota for RolesPerAccount: 1000",
+            "AwsQuotaExceeded",
+            "raise the account's quota",
+        ),
+        (
+            IAM.format(409) + "EntityAlreadyExists: Role with name acme.shop.7-0123456789abcdef already exists.",
+            "RoleExists",
+            "see whose it is",
+        ),
+        (
+            EKS.format(409) + "ResourceInUseException: Association already exists: a-dt1bedfjc72dlwp5n",
+            "RoleExists",
+            "see whose it is",
+        ),
+        (
+            "pulumi:providers:aws resource 'aws' has a problem: No valid credential sources found.\nPlease see",
+            "AwsCredentials",
+            "give the watcher's service account its role",
+        ),
+        (IAM.format(403) + "api error ExpiredToken: The token is expired", "AwsCredentials", "give the watcher's"),
+        ("Unable to locate credentials", "AwsCredentials", "give the watcher's service account its role"),
+    ],
+)
+def test_refusals_of_aws(message: str, reason: str, remedy: str) -> None:
+    error = failure(message, resource="Role/shop-7")
+    assert isinstance(error, ApplyRefused)
+    assert (error.reason, error.target) == (reason, "Role/shop-7")
+    assert remedy in str(error)
+    assert "\n" not in str(error)
+
+
 def test_the_lock_owners() -> None:
     error = failure(stderr=LOCKED)
     assert isinstance(error, StackLocked)

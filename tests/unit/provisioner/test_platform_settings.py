@@ -12,9 +12,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from provisioner.aws_plugin import aws_plugin
 from provisioner.commands import app
 from provisioner.errors import EngineMissing, SettingsRefused
-from provisioner.platform import aws_plugin
 from provisioner.platform_settings import PlatformSettings, load_platform
 from stacks.platform_inputs import PlatformInputs
 
@@ -106,8 +106,9 @@ def test_the_documentation_lists_every_setting_with_its_default() -> None:
 
 
 def test_the_documentation_names_the_plugins_version() -> None:
-    found = re.findall(r"pulumi plugin install resource aws (\S+)", (ROOT / "docs" / "aws.md").read_text())
-    assert found == [aws_plugin().version]
+    text = (ROOT / "docs" / "aws.md").read_text()
+    found = re.findall(r"(?:pulumi plugin install resource aws |AWS_PROVIDER_VERSION=)([0-9.]+)", text)
+    assert found == [aws_plugin().version] * 2
 
 
 class TestTheCommand:
@@ -134,7 +135,7 @@ class TestTheCommand:
         )
 
     def test_without_the_extra_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("provisioner.platform._PACKAGE", "not-there")
+        monkeypatch.setattr("provisioner.aws_plugin._PACKAGE", "not-there")
         with pytest.raises(EngineMissing, match=r"install `reviewapp\[aws\]`"):
             aws_plugin()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from stacks import platform_policies as policies
 from stacks.iam_documents import Policy, as_json
 from stacks.platform_inputs import PlatformInputs
+from stacks.role import objects_below
 from tests.iam import Context, decide
 
 ACCOUNT = "123456789012"
@@ -28,6 +29,16 @@ UPLOAD = policies.upload(PLATFORM, TARBALLS, KEY)
 READ = policies.read(PLATFORM, TARBALLS, KEY)
 WATCH = policies.state(PLATFORM, STATE, KEY)
 PUSH = policies.push(PLATFORM)
+APPS = "arn:aws:s3:::apps"
+BOUNDARY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/reviewapp-app-boundary"
+BOUNDARY = policies.app_boundary(APPS)
+ROLES = policies.app_roles(PLATFORM, BOUNDARY_ARN)
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/reviewapp/acme.shop.42-0123456789abcdef"
+WATCHERS = f"arn:aws:iam::{ACCOUNT}:role/reviewapp-watcher"
+WITHIN: Context = {"iam:PermissionsBoundary": BOUNDARY_ARN}
+TO_PODS: Context = {"iam:PassedToService": "pods.eks.amazonaws.com"}
+CLUSTER = f"arn:aws:eks:eu-central-1:{ACCOUNT}:cluster/main"
+ASSOCIATION = f"arn:aws:eks:eu-central-1:{ACCOUNT}:podidentityassociation/main/a-1"
 OURS: Context = {"aws:ResourceTag/reviewapp": "reviewapp"}
 
 
@@ -106,6 +117,70 @@ CASES: list[tuple[str, Policy, str, str, Context, bool]] = [
     ("deletes the repository", PUSH, "ecr:DeleteRepository", REPOSITORY, OURS, False),
     ("opens the repository", PUSH, "ecr:SetRepositoryPolicy", REPOSITORY, OURS, False),
     ("makes repositories", PUSH, "ecr:CreateRepository", REPOSITORY, OURS, False),
+    ("makes a role within the boundary", ROLES, "iam:CreateRole", ROLE, WITHIN, True),
+    ("makes one without", ROLES, "iam:CreateRole", ROLE, {}, False),
+    (
+        "makes one within another",
+        ROLES,
+        "iam:CreateRole",
+        ROLE,
+        {"iam:PermissionsBoundary": f"{BOUNDARY_ARN}-2"},
+        False,
+    ),
+    ("makes one beside the path", ROLES, "iam:CreateRole", WATCHERS, WITHIN, False),
+    (
+        "makes one of a path that begins alike",
+        ROLES,
+        "iam:CreateRole",
+        ROLE.replace("role/reviewapp/", "role/reviewapp-2/"),
+        WITHIN,
+        False,
+    ),
+    ("makes one in another account", ROLES, "iam:CreateRole", ROLE.replace(ACCOUNT, "210987654321"), WITHIN, False),
+    ("takes the boundary off", ROLES, "iam:DeleteRolePermissionsBoundary", ROLE, WITHIN, False),
+    ("puts another on", ROLES, "iam:PutRolePermissionsBoundary", ROLE, WITHIN, False),
+    ("changes the boundary", ROLES, "iam:CreatePolicyVersion", BOUNDARY_ARN, {}, False),
+    ("writes a role's policy", ROLES, "iam:PutRolePolicy", ROLE, WITHIN, True),
+    ("writes that of one without", ROLES, "iam:PutRolePolicy", ROLE, {}, False),
+    ("writes its own", ROLES, "iam:PutRolePolicy", WATCHERS, {}, False),
+    ("writes its own within", ROLES, "iam:PutRolePolicy", WATCHERS, WITHIN, False),
+    ("deletes a role's policy", ROLES, "iam:DeleteRolePolicy", ROLE, WITHIN, True),
+    ("deletes that of one without", ROLES, "iam:DeleteRolePolicy", ROLE, {}, False),
+    ("attaches what others have written", ROLES, "iam:AttachRolePolicy", ROLE, WITHIN, False),
+    *(
+        (action, ROLES, f"iam:{action}", ROLE, {}, True)
+        for action in (
+            *("DeleteRole", "GetRole", "GetRolePolicy", "ListAttachedRolePolicies", "ListInstanceProfilesForRole"),
+            *("ListRolePolicies", "UpdateAssumeRolePolicy"),
+        )
+    ),
+    ("deletes another's", ROLES, "iam:DeleteRole", WATCHERS, {}, False),
+    ("has itself trusted by others", ROLES, "iam:UpdateAssumeRolePolicy", WATCHERS, {}, False),
+    ("sees which there are", ROLES, "iam:ListRoles", "*", {}, True),
+    ("sees users", ROLES, "iam:ListUsers", "*", {}, False),
+    ("takes an app's role", ROLES, "sts:AssumeRole", ROLE, {}, False),
+    ("hands one to Pods", ROLES, "iam:PassRole", ROLE, TO_PODS, True),
+    ("hands one to a machine", ROLES, "iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, False),
+    ("hands one to nobody says whom", ROLES, "iam:PassRole", ROLE, {}, False),
+    ("hands its own to Pods", ROLES, "iam:PassRole", WATCHERS, TO_PODS, False),
+    ("associates", ROLES, "eks:CreatePodIdentityAssociation", CLUSTER, {}, True),
+    ("associates elsewhere", ROLES, "eks:CreatePodIdentityAssociation", f"{CLUSTER}-2", {}, False),
+    ("lists associations", ROLES, "eks:ListPodIdentityAssociations", CLUSTER, {}, True),
+    *(
+        (action, ROLES, f"eks:{action}PodIdentityAssociation", ASSOCIATION, {}, True)
+        for action in ("Delete", "Describe", "Update")
+    ),
+    (
+        "ends one elsewhere",
+        ROLES,
+        "eks:DeletePodIdentityAssociation",
+        ASSOCIATION.replace("/main/", "/main-2/"),
+        {},
+        False,
+    ),
+    ("changes the cluster", ROLES, "eks:UpdateClusterConfig", CLUSTER, {}, False),
+    ("lets somebody into it", ROLES, "eks:CreateAccessEntry", CLUSTER, {}, False),
+    ("reads objects of apps", ROLES, "s3:GetObject", f"{APPS}/apps/acme.shop.42/a", {}, False),
 ]
 
 
@@ -116,7 +191,7 @@ def test_what_a_role_may(policy: Policy, action: str, resource: str, context: Co
     assert decide([policy], action, resource, context) == ("allowed" if allowed else "nothing")
 
 
-@pytest.mark.parametrize("policy", [UPLOAD, READ, WATCH, PUSH])
+@pytest.mark.parametrize("policy", [UPLOAD, READ, WATCH, PUSH, ROLES])
 def test_each_statement_allows_something_that_no_other_does(policy: Policy) -> None:
     """So no case above is allowed by chance, and no statement is one too many."""
     for statement in policy["Statement"]:
@@ -136,6 +211,58 @@ def test_moto_decides_alike_where_there_is_no_condition() -> None:
         assert permitted == (decide([plain], action, resource) == "allowed"), (action, resource)
         compared += 1
     assert compared == len(CASES)
+
+
+class TestTheBoundaryOfApps:
+    """What a role may is what its policy and its boundary both allow."""
+
+    EVERYTHING: ClassVar[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    OWN = objects_below(APPS, "apps/acme.shop.42/")
+
+    def may(self, policy: Policy, action: str, resource: str, **context: str) -> bool:
+        named = {key.replace("_", ":"): value for key, value in context.items()}
+        return all(decide([each], action, resource, named) == "allowed" for each in (policy, BOUNDARY))
+
+    @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])
+    def test_a_role_that_were_given_everything_reaches_objects_of_apps_alone(self, action: str) -> None:
+        assert self.may(self.EVERYTHING, action, f"{APPS}/apps/acme.shop.42/a")
+        for resource in (f"{APPS}/other/a", f"{APPS}/apps", f"{APPS}-2/apps/a", f"{TARBALLS}/uploads/a", f"{STATE}/a"):
+            assert not self.may(self.EVERYTHING, action, resource)
+
+    @pytest.mark.parametrize(
+        ("action", "resource"),
+        [
+            ("iam:CreateRole", ROLE),
+            ("iam:PutRolePolicy", ROLE),
+            ("iam:DeleteRolePermissionsBoundary", ROLE),
+            ("sts:AssumeRole", WATCHERS),
+            ("kms:Decrypt", KEY),
+            ("eks:CreatePodIdentityAssociation", CLUSTER),
+            ("s3:PutBucketPolicy", APPS),
+            ("s3:DeleteBucket", APPS),
+            ("s3:PutObjectAcl", f"{APPS}/apps/acme.shop.42/a"),
+            ("ec2:RunInstances", "*"),
+        ],
+    )
+    def test_and_does_nothing_else(self, action: str, resource: str) -> None:
+        assert not self.may(self.EVERYTHING, action, resource)
+
+    def test_it_lists_apps_and_not_the_whole_bucket(self) -> None:
+        assert self.may(self.EVERYTHING, "s3:ListBucket", APPS, s3_prefix="apps/acme.shop.42/")
+        assert not self.may(self.EVERYTHING, "s3:ListBucket", APPS)
+        assert not self.may(self.EVERYTHING, "s3:ListBucket", APPS, s3_prefix="other/")
+
+    def test_it_takes_nothing_from_an_apps_own_policy(self) -> None:
+        for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+            assert self.may(self.OWN, action, f"{APPS}/apps/acme.shop.42/a")
+            assert not self.may(self.OWN, action, f"{APPS}/apps/acme.shop.420/a")
+        assert self.may(self.OWN, "s3:ListBucket", APPS, s3_prefix="apps/acme.shop.42/a")
+
+    def test_by_irsa_nobody_hands_a_role_to_anybody(self) -> None:
+        roles = policies.app_roles(IRSA, BOUNDARY_ARN)
+        assert decide([roles], "iam:CreateRole", ROLE, WITHIN) == "allowed"
+        assert "PassRole" not in str(roles)
+        assert "eks:" not in str(roles)
 
 
 class TestWithoutTls:
@@ -229,7 +356,7 @@ class TestWhoTakesARole:
         assert decide([policy], "sts:AssumeRole", "", self.github(subject), provider) == "nothing"
 
 
-@pytest.mark.parametrize("policy", [UPLOAD, READ, WATCH])
+@pytest.mark.parametrize("policy", [UPLOAD, READ, WATCH, BOUNDARY])
 def test_nothing_is_given_by_a_pattern_of_actions(policy: Policy) -> None:
     for statement in policy["Statement"]:
         actions: Any = statement["Action"]
@@ -239,9 +366,14 @@ def test_nothing_is_given_by_a_pattern_of_actions(policy: Policy) -> None:
 
 def test_no_policy_is_longer_than_iam_takes() -> None:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    assert all(len(as_json(policy)) <= 6144 for policy in (UPLOAD, READ, WATCH, PUSH))
+    assert all(len(as_json(policy)) <= 6144 for policy in (UPLOAD, READ, WATCH, PUSH, ROLES))
     many = tuple(f"acme/repository-{number:04}" for number in range(50))
     assert len(as_json(policies.trust_github(PLATFORM.model_copy(update={"uploaders": many})))) <= 2048
     PlatformInputs(account=ACCOUNT, region="eu-central-1", uploaders=many)
     with pytest.raises(ValidationError, match="name fewer"):
         PlatformInputs(account=ACCOUNT, region="eu-central-1", uploaders=(*many, *many))
+
+
+def test_roles_for_apps_take_a_cluster() -> None:
+    with pytest.raises(ValidationError, match="takes an EKS cluster"):
+        PlatformInputs(account=ACCOUNT, region="eu-central-1", app_data_days=30)

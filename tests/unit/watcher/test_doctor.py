@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from provisioner.crd import custom_resource_definition
+from provisioner.engine import KUBERNETES, PULUMI_VERSION
 from provisioner.errors import ClusterUnreachable
 from stacks import naming
 from tests import samples
+from tests.unit.provisioner.test_aws_settings import ON
 from tests.unit.watcher.test_listing import NOW, ready
 from tests.unit.watcher.views import review_app
 from watcher import installation_checks as installation
@@ -125,6 +128,44 @@ def test_rights() -> None:
     found = said(installation.watcher_rights(cluster, "s", "b", ["a"], None))
     assert ("wrong", "service account s/reviewapp may not watch secrets in namespace a") in found
     assert {verdict for verdict, _ in found} == {"wrong"}
+
+
+def test_rights_over_service_accounts_are_asked_for_where_apps_have_roles() -> None:
+    cluster = Objects()
+    cluster.allowed = False
+    lacking = "service account s/reviewapp may not watch serviceaccounts in namespace a"
+    off = list(installation.watcher_rights(cluster, "s", "b", ["a"], samples.settings()))
+    assert lacking not in [finding.what for finding in off]
+    (found,) = [
+        finding
+        for finding in installation.watcher_rights(cluster, "s", "b", ["a"], samples.settings(**ON))
+        if finding.what == lacking
+    ]
+    assert found.remedy.startswith("add the component deploy/components/app-roles")
+
+
+def test_the_plugin_that_roles_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(f"#!/bin/sh\necho v{PULUMI_VERSION}\n")
+    (tmp_path / KUBERNETES.program).touch()
+    for program in tmp_path.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("REVIEWAPP_PULUMI", raising=False)
+
+    def version(plugin: Path) -> str | None:
+        return KUBERNETES.version
+
+    monkeypatch.setattr("provisioner.engine.plugin_version", version)
+    engine, (found,) = installation.engine(samples.settings(), needed=True)
+    assert engine
+    assert found.what == f"pulumi {PULUMI_VERSION} and its kubernetes provider {KUBERNETES.version} are here"
+    for needed, verdict in ((True, "wrong"), (False, "unknown")):
+        engine, (found,) = installation.engine(samples.settings(**ON), needed=needed)
+        assert (engine, found.verdict) == (None, verdict)
+        assert found.what.startswith("pulumi-resource-aws was not found on PATH")
+        assert "pulumi plugin install resource aws" in found.remedy
 
 
 def test_secrets() -> None:

@@ -42,6 +42,11 @@ def test_they_are_those_of_deploy() -> None:
     places = ("reviewapp-system", "reviewapp-builds", ["apps"], "certificates/wildcard-tls")
     assert set(needed(*places)) == given()
     assert set(needed(*places, own_namespaces=True)) == given("components/per-app/per-app.yaml")
+    (patch,) = yaml.safe_load((DEPLOY / "components/app-roles/app-roles.yaml").read_text())
+    rule = patch["value"]
+    of_app_roles = {Right("", resource, verb, "apps") for resource in rule["resources"] for verb in rule["verbs"]}
+    assert rule["apiGroups"] == [""]
+    assert set(needed(*places, app_roles=True)) == given() | of_app_roles
 
 
 def test_a_right_is_asked_for_as_the_api_server_will_be() -> None:
