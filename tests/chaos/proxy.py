@@ -1,26 +1,21 @@
-"""A proxy between watchers and their API server that can be in a bad mood: late, cut off, silent, or full of errors.
-
-Engines go through it too. It answers in HTTP, since it has to know where an answer ends.
-"""
+"""A proxy between watchers and their API server that can be in a bad mood: late, cut off, silent, or full of errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import random
-import ssl
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from http.client import HTTPException, HTTPResponse
+from typing import Final
 
 from kubernetes.client import Configuration
 
-_SECONDS = 330.0
+from tests.api_proxy import SECONDS, PassOn, serve
+
 _RETRY_AFTER_SECONDS = 1
 
 _REASONS: Final = {
@@ -59,7 +54,6 @@ class Proxy:
         self.url = ""
         self.troubled = 0
         """How many requests something was wrong with."""
-        self._token = ""
         self._mood: Mood | None = None
         self._random = random.Random()
         self._began = 0.0
@@ -103,106 +97,47 @@ class Proxy:
                 "silent": "silent",
             }.get(self._mood.name, "")
 
-    def authorization(self, given: str | None) -> str:
-        """Return a request's token: client-go sends none to an address without TLS, and gets the watcher's."""
-        self._token = given or self._token
-        return self._token
-
 
 @contextmanager
 def proxy(configuration: Configuration) -> Generator[Proxy]:
     """Run a proxy to the API server of a configuration; clients authenticate to that themselves."""
     state = Proxy()
-    target = urlsplit(configuration.host)
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
 
-    class Handler(BaseHTTPRequestHandler):
-        # For chunks: by them a client of a watch sees each change as it comes.
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        upstream: HTTPSConnection | None = None
+    class Moody(PassOn):
+        began = 0.0
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name.
-            pass
-
-        def handle(self) -> None:
-            with suppress(OSError):
-                super().handle()
-            if self.upstream:
-                self.upstream.close()
-
-        def _pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            is_watch = parse_qs(urlsplit(self.path).query).get("watch", [""])[0] in {"true", "1"}
-            trouble = state.trouble(self.command, is_watch=is_watch)
-            if trouble == "slow":
-                time.sleep(2.0)
-            elif trouble == "cut before" or (trouble == "cut watches"):
+        def ask(self, body: bytes) -> HTTPResponse | None:
+            trouble = state.trouble(self.command, is_watch=self.is_watch)
+            if trouble in {"cut before", "cut watches"}:
                 self.close_connection = True
-                return
             elif trouble in {"silent", "silent watches"}:
                 self._keep_silent()
-                return
             elif trouble.startswith("answers "):
                 self._refuse(int(trouble.removeprefix("answers ")))
-                return
-            answer = self._ask(body)
-            if answer is None or trouble == "cut after":
-                if answer and not is_watch:
+            else:
+                if trouble == "slow":
+                    time.sleep(2.0)
+                answer = super().ask(body)
+                self.began = time.monotonic()
+                if trouble != "cut after":
+                    return answer
+                if answer and not self.is_watch:
                     with suppress(OSError, HTTPException):
                         answer.read()
                 self.close_connection = True
-                return
-            self._answer(answer, is_watch=is_watch)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815 - http.server looks for these names.
-
-        def _ask(self, body: bytes) -> HTTPResponse | None:
-            headers = {key.title(): value for key, value in self.headers.items()}
-            headers = {key: value for key, value in headers.items() if key not in {"Host", "Connection"}}
-            headers["Authorization"] = state.authorization(headers.get("Authorization"))
-            with suppress(OSError, HTTPException):
-                # A connection that was kept may have been closed since; a new one is made then, which has sent nothing.
-                if self.upstream is None:
-                    self.upstream = HTTPSConnection(
-                        target.hostname or "", target.port or 443, timeout=_SECONDS, context=context
-                    )
-                self.upstream.request(self.command, self.path, body or None, headers)
-                return self.upstream.getresponse()
-            self._drop()
             return None
 
-        def _answer(self, answer: HTTPResponse, *, is_watch: bool) -> None:
-            began = time.monotonic()
-            try:
-                self.send_response(answer.status)
-                for key, value in answer.getheaders():
-                    if key.lower() not in {"transfer-encoding", "connection"}:
-                        self.send_header(key, value)
-                length = answer.getheader("Content-Length")
-                if length is None:
-                    self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                while chunk := answer.read1(65_536):
-                    ending = state.ends_watch(began) if is_watch else ""
-                    if ending == "silent":
-                        self._keep_silent()
-                    if ending:
-                        self._drop()
-                        return
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if length is None else chunk)
-                if length is None:
-                    self.wfile.write(b"0\r\n\r\n")
-                # Read to its end: the connection can serve the next request.
-                answer.close()
-            except (OSError, HTTPException):
-                self._drop()
+        def is_over(self) -> bool:
+            ending = state.ends_watch(self.began) if self.is_watch else ""
+            if ending == "silent":
+                self._keep_silent()
+            return bool(ending)
 
         def _keep_silent(self) -> None:
             """Say nothing until the client gives up; it may ask nothing else by this connection."""
             self.close_connection = True
             with suppress(OSError):
-                self.connection.settimeout(_SECONDS)
+                self.connection.settimeout(SECONDS)
                 while self.connection.recv(4096):
                     pass
 
@@ -217,25 +152,5 @@ def proxy(configuration: Configuration) -> Generator[Proxy]:
             self.end_headers()
             self.wfile.write(text)
 
-        def _drop(self) -> None:
-            self.close_connection = True
-            if self.upstream:
-                self.upstream.close()
-                self.upstream = None
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, name="proxy", daemon=True)
-    thread.start()
-    try:
+    with serve(configuration, Moody) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()

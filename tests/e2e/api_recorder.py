@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
-import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
-from http.client import HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from kubernetes.client import Configuration
+
+from tests.api_proxy import PassOn, serve
 
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/[^/]+(?:/namespaces/(?P<namespace>[^/]+)(?=/))?/(?P<resource>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<subresource>[^/]+))?"
 )
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_SECONDS = 300.0
 
 
 class Call(NamedTuple):
@@ -44,7 +42,6 @@ class Recorder:
         self.allowed: set[Call] = set()
         self.forbidden: set[Call] = set()
         self.url = ""
-        self.token = ""
 
     def note(self, method: str, target: str, status: int, body: bytes) -> None:
         call = read(method, target)
@@ -93,50 +90,13 @@ def read(method: str, target: str) -> Call | None:
 def recorder(configuration: Configuration) -> Generator[Recorder]:
     """Run a proxy to the API server of a configuration; clients authenticate to that themselves."""
     recorded = Recorder()
-    target = urlsplit(configuration.host)
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
 
-    class Handler(BaseHTTPRequestHandler):
-        # For chunks: by them a client of a watch sees each change as it comes.
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name.
-            pass
-
-        def _pass_on(self) -> None:
-            upstream = HTTPSConnection(target.hostname or "", target.port or 443, timeout=_SECONDS, context=context)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {key.title(): value for key, value in self.headers.items()}
-            headers = {key: value for key, value in headers.items() if key not in {"Host", "Connection"}}
-            # client-go sends no token to an address without TLS: the engine is given the watcher's, which comes first.
-            recorded.token = headers.setdefault("Authorization", recorded.token)
-            with suppress(OSError):
-                upstream.request(self.command, self.path, body or None, headers)
-                answer = upstream.getresponse()
+    class Recording(PassOn):
+        def ask(self, body: bytes) -> HTTPResponse | None:
+            answer = super().ask(body)
+            if answer:
                 recorded.note(self.command, self.path, answer.status, body)
-                self.send_response(answer.status)
-                for key, value in answer.getheaders():
-                    if key.lower() not in {"transfer-encoding", "connection"}:
-                        self.send_header(key, value)
-                is_chunked = answer.getheader("Content-Length") is None
-                if is_chunked:
-                    self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                while chunk := answer.read1(65_536):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if is_chunked else chunk)
-                if is_chunked:
-                    self.wfile.write(b"0\r\n\r\n")
-            upstream.close()
+            return answer
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815 - http.server looks for these names.
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    recorded.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve(configuration, Recording) as recorded.url:
         yield recorded
-    finally:
-        server.shutdown()
-        server.server_close()

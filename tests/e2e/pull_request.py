@@ -66,6 +66,11 @@ class PullRequest:
         created = self.cluster.create(REVIEW_APPS, None, self.manifest(commit, config, **changes))
         self._uid = created["metadata"]["uid"]
 
+    def open_unbuildable(self, commit: str) -> None:
+        """Open it with a commit that can't be built, and wait until that is said: all that it declares is there."""
+        self.open(commit)
+        self.until_condition("Built", "False", "BuildFailed")
+
     def push(self, commit: str, **changes: Any) -> None:
         spec = {"commitHash": commit, "tarballUrl": self._sample.url(commit)} | changes
         self.cluster.patch(REVIEW_APPS, None, self.name, {"spec": spec})

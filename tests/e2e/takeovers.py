@@ -52,6 +52,17 @@ class Load:
         self._stopped.set()
         self._thread.join()
 
+    def close(self) -> list[str]:
+        """Close what is open, wait until all is gone, and return what is left of it."""
+        for pull_request in self.open:
+            pull_request.close()
+        everything = [*self.open, *self.closed]
+        for pull_request in everything:
+            pull_request.until_gone()
+        left = [entry for pull_request in everything for entry in pull_request.left()]
+        self._cluster.delete(NAMESPACES, None, _NAMESPACE)
+        return left
+
     def _run(self) -> None:
         while not self._stopped.wait(0.4):
             if len(self.open) >= _MOST_OPEN:
@@ -108,12 +119,7 @@ def test_takeovers(
         load.stop()
         for pull_request in load.open:
             _until_explained(pull_request)
-        for pull_request in load.open:
-            pull_request.close()
-        for pull_request in [*load.open, *load.closed]:
-            pull_request.until_gone()
-    left = [entry for pull_request in [*load.open, *load.closed] for entry in pull_request.left()]
-    cluster.delete(NAMESPACES, None, _NAMESPACE)
+        left = load.close()
     sys.stdout.write(
         f"\nseed {seed}: {number} kills, {len(load.open) + len(load.closed)} review apps; the next one acts after "
         f"{_span(seconds)}; at most {counts.most_on_one_stack} engine on one stack in {counts.looks} looks; left: "
@@ -144,12 +150,7 @@ def test_hand_overs(
             busy.append(_hand_over(leader, other))
             leader, other = other, leader
         load.stop()
-        for pull_request in load.open:
-            pull_request.close()
-        for pull_request in [*load.open, *load.closed]:
-            pull_request.until_gone()
-    left = [entry for pull_request in [*load.open, *load.closed] for entry in pull_request.left()]
-    cluster.delete(NAMESPACES, None, _NAMESPACE)
+        left = load.close()
     sys.stdout.write(
         f"\n{_HAND_OVERS} hand-overs each, SIGTERM until the other acts: without engines {_span(idle)}, with engines "
         f"running {_span(busy)}; at most {counts.most_on_one_stack} engine on one stack; left: {left or 'nothing'}\n"

@@ -18,8 +18,7 @@ pytestmark = pytest.mark.cluster
 def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     holding = {"metadata": {"finalizers": ["example.com/hold"]}}
     cluster.patch(SERVICES, pull_request.namespace, pull_request.app, holding)
     try:
@@ -46,8 +45,7 @@ def test_it_names_who_holds_an_object_and_leaves_the_rest_on_request(
 def test_a_destroy_that_fails_leaves_the_finalizer_and_says_why(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     with denied(cluster, pull_request.namespace, ["DELETE"], "nothing is deleted on Wednesdays"):
         until(lambda: _is_denied(cluster, pull_request.namespace), "the policy is in force")
         pull_request.close()
@@ -75,8 +73,7 @@ def _is_denied(cluster: Cluster, namespace: str) -> bool:
 def test_what_was_given_up_in_advance_is_left_as_it_was_and_in_nobodys_way(
     pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     before = pull_request.objects()
     annotations = {naming.ORPHAN_ANNOTATION: "true"}
     cluster.patch(REVIEW_APPS, None, pull_request.name, {"metadata": {"annotations": annotations}})

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.cluster
 def test_it_is_put_right_within_seconds_and_without_an_engine(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     runs = watcher.engine_runs(pull_request.name)
     declared = cluster.get(NETWORK_POLICIES, pull_request.namespace, pull_request.app)
     assert declared
@@ -39,11 +37,9 @@ def test_it_is_put_right_within_seconds_and_without_an_engine(
 
 @side_by_side
 def test_rights_that_were_taken_away_are_no_hindrance(
-    pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
+    pull_request: PullRequest, commits: dict[str, str], cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     cluster.delete(ROLE_BINDINGS, pull_request.namespace, rights.APPS_ROLE)
     cluster.delete(SERVICES, pull_request.namespace, pull_request.app)
     until(lambda: cluster.get(SERVICES, pull_request.namespace, pull_request.app), "it is there again", 30)
@@ -53,9 +49,7 @@ def test_rights_that_were_taken_away_are_no_hindrance(
 def test_what_is_deleted_right_before_a_push_is_made_anew(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     cluster.delete(DEPLOYMENTS, pull_request.namespace, pull_request.app)
     # The engine has to update it, and can't update what is not there.
     env = {"values": [{"name": "GREETING", "value": "changed"}]}

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.cluster
 def test_a_damaged_checkpoint_hides_nothing_for_long(
     pull_request: PullRequest, commits: dict[str, str], watcher: RunningWatcher, cluster: Cluster
 ) -> None:
-    pull_request.open(commits["broken"])
-    watcher.until_updated(pull_request.name)
-    pull_request.until_condition("Built", "False", "BuildFailed")
+    pull_request.open_unbuildable(commits["broken"])
     watcher.stop()
     checkpoint = watcher.folder / "state/.pulumi/stacks/reviewapp" / f"{pull_request.stack}.json"
     whole = checkpoint.read_bytes()
