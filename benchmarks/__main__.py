@@ -8,7 +8,6 @@ status-only change causes. Rounds of both sides alternate, so that whatever else
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -22,12 +21,11 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from benchmarks.builds import Builds
+from benchmarks.installed import NAMESPACE, installed
 from dev.console import Step, console, fail
 from dev.installation import Installation
 from dev.sample import Sample
-from dev.target import BASE_IMAGE
 from provisioner.desired import stack_inputs
-from provisioner.errors import ReviewAppError
 from provisioner.review_app import parse
 from provisioner.settings import Settings
 from stacks.manifest import Manifest
@@ -35,7 +33,6 @@ from stacks.review_app import manifests
 from watcher.cluster import DECLARED, DEPLOYMENTS, JOBS, REVIEW_APPS, Cluster
 from watcher.conditions import condition, job_state
 
-_NAMESPACE = "reviewapp-benchmark"
 _ROUNDS = 7
 _BUILD_ROUNDS = 5
 _QUIET_SECONDS = 3.0
@@ -74,7 +71,7 @@ class Benchmark:
         """Return a name, a spec and the declared objects of a pull request that was not there yet."""
         self._pull_request += 1
         commit = f"{self._pull_request:040x}"
-        spec = self._sample.spec(commit, _NAMESPACE, str(self._pull_request))
+        spec = self._sample.spec(commit, NAMESPACE, str(self._pull_request))
         inputs = stack_inputs(parse(spec), self._settings, previous=None, built=False, tls=None)
         return f"benchmark-{self._pull_request}", spec, manifests(inputs)
 
@@ -106,7 +103,7 @@ class Benchmark:
         commit = self._sample.commit(f"benchmark {self._pull_request}")
         self._sample.serve()
         name = f"benchmark-{self._pull_request}"
-        spec = self._sample.spec(commit, _NAMESPACE, str(self._pull_request))
+        spec = self._sample.spec(commit, NAMESPACE, str(self._pull_request))
         inputs = stack_inputs(parse(spec), self._settings, previous=None, built=False, tls=None)
         self._cluster.create(REVIEW_APPS, None, _review_app(name, spec))
         if inputs.build is None:
@@ -147,7 +144,7 @@ class Benchmark:
         )
 
     def _replicas(self, name: str) -> int | None:
-        deployment = self._cluster.get(DEPLOYMENTS, _NAMESPACE, name)
+        deployment = self._cluster.get(DEPLOYMENTS, NAMESPACE, name)
         return deployment["spec"]["replicas"] if deployment else None
 
     def _delete(self, name: str) -> None:
@@ -188,18 +185,9 @@ def _table(watcher: list[float], kubectl: list[float], scaled: list[float], runs
 
 def main() -> None:
     """Measure on the cluster of KUBECONFIG."""
-    with tempfile.TemporaryDirectory(prefix="reviewapp-benchmark-") as folder:
-        try:
-            cluster = Cluster.from_environment()
-            installation = Installation(cluster, Path(folder))
-            installation.install()
-            installation.namespace(_NAMESPACE)
-            sample = Sample(cluster, "default", os.environ[BASE_IMAGE])
-            with installation.watcher():
-                console.print(Benchmark(cluster, installation, sample).run())
-                console.print(Builds(cluster, sample).run())
-        except ReviewAppError as error:
-            fail(str(error), "see whether the cluster is up: `make down`, then `make benchmark`")
+    with installed() as found:
+        console.print(Benchmark(found.cluster, found.installation, found.sample).run())
+        console.print(Builds(found.cluster, found.sample).run())
 
 
 if __name__ == "__main__":

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks.installed import NAMESPACE, installed
 from dev.console import Step, console, fail
-from dev.installation import Installation
 from dev.sample import Sample
 from dev.target import BASE_IMAGE
-from provisioner.errors import ReviewAppError
 from watcher.cluster import REVIEW_APPS, Cluster, Object, section
 from watcher.conditions import condition
 
-_NAMESPACE = "reviewapp-benchmark"
 _ROUNDS = 5
 _DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
@@ -62,7 +58,7 @@ class Builds:
         return table
 
     def _round(self, repository: str, first: str, second: str) -> tuple[float, float, float]:
-        spec = self._sample.spec(first, _NAMESPACE, "1") | {"repo": repository}
+        spec = self._sample.spec(first, NAMESPACE, "1") | {"repo": repository}
         document: dict[str, Any] = {
             "apiVersion": REVIEW_APPS.api_version,
             "kind": REVIEW_APPS.kind,
@@ -101,16 +97,8 @@ def _is_ready(review_app: Object, commit: str) -> bool:
 
 def main() -> None:
     """Measure on the cluster of KUBECONFIG."""
-    with tempfile.TemporaryDirectory(prefix="reviewapp-benchmark-") as folder:
-        try:
-            cluster = Cluster.from_environment()
-            installation = Installation(cluster, Path(folder))
-            installation.install()
-            installation.namespace(_NAMESPACE)
-            with installation.watcher():
-                console.print(Builds(cluster, Sample(cluster, "default", os.environ[BASE_IMAGE])).run())
-        except ReviewAppError as error:
-            fail(str(error), "see whether the cluster is up: `make down`, then `make benchmark`")
+    with installed() as found:
+        console.print(Builds(found.cluster, found.sample).run())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ somebody waits who comes when half of them are done.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import threading
@@ -21,18 +20,15 @@ import typer
 from pydantic import SecretStr
 from rich.table import Table
 
+from benchmarks.installed import NAMESPACE, installed
 from dev.console import Step, console, fail
-from dev.installation import Installation
 from dev.sample import Sample
-from dev.target import BASE_IMAGE
 from provisioner.desired import stack_inputs
-from provisioner.errors import ReviewAppError
 from provisioner.review_app import parse
 from provisioner.settings import Settings
 from stacks.review_app import manifests
 from watcher.cluster import REVIEW_APPS, SERVICES, Cluster
 
-_NAMESPACE = "reviewapp-crowd"
 _FIRST = 20_000
 _DEADLINE_SECONDS = 7_200.0
 _POLL_SECONDS = 1.0
@@ -126,7 +122,7 @@ class Crowd:
         return table
 
     def _spec(self, number: int) -> dict[str, Any]:
-        return self._sample.spec(f"{number:040x}", _NAMESPACE, str(number))
+        return self._sample.spec(f"{number:040x}", NAMESPACE, str(number))
 
     def _open(self, number: int) -> None:
         body = {"apiVersion": REVIEW_APPS.api_version, "kind": REVIEW_APPS.kind}
@@ -152,10 +148,10 @@ class Crowd:
         self._until(lambda: self._services() >= number, step, lambda: f"{self._services()} there")
 
     def _services(self) -> int:
-        return len(self._cluster.list(SERVICES, _NAMESPACE)[0])
+        return len(self._cluster.list(SERVICES, NAMESPACE)[0])
 
     def _has_service(self, name: str) -> bool:
-        return self._cluster.get(SERVICES, _NAMESPACE, name) is not None
+        return self._cluster.get(SERVICES, NAMESPACE, name) is not None
 
     def _left(self) -> int:
         return len(self._cluster.list(REVIEW_APPS)[0])
@@ -185,17 +181,8 @@ def _kubectl(*arguments: str) -> None:
 
 def main(apps: Annotated[int, typer.Option(min=2, help="How many review apps.")] = 100) -> None:
     """Measure how many review apps fare at once; needs KUBECONFIG of a cluster as `python -m dev run` gives it."""
-    with tempfile.TemporaryDirectory(prefix="reviewapp-crowd-") as folder:
-        try:
-            cluster = Cluster.from_environment()
-            installation = Installation(cluster, Path(folder))
-            installation.install()
-            installation.namespace(_NAMESPACE)
-            sample = Sample(cluster, "default", os.environ.get(BASE_IMAGE, "base"))
-            with installation.watcher(maximum_builds="1") as watcher:
-                console.print(Crowd(cluster, sample, apps).run(watcher.pid))
-        except ReviewAppError as error:
-            fail(str(error), "see whether the cluster is up: `python -m dev up`")
+    with installed(maximum_builds="1") as found:
+        console.print(Crowd(found.cluster, found.sample, apps).run(found.watcher.pid))
 
 
 if __name__ == "__main__":

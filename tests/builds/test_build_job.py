@@ -10,12 +10,12 @@ from collections.abc import Generator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from stacks.build import BUILD_CONTAINER, PUSH_CONTAINER, UNPACK_CONTAINER, UNPACK_FINAL_EXIT_CODES
 from stacks.crane import PUSH_CACHE_CONTAINER
 from tests.builds.workshop import SIGNATURE, Workshop, is_building, make_secret, wait_for
 from tests.builds.workshop import workshop as open_workshop
+from tests.moto_server import moto_server
 from watcher.cluster import JOBS, PODS, Object, section
 
 pytestmark = pytest.mark.cluster
@@ -124,10 +124,8 @@ def s3_endpoint() -> Generator[str]:
     host, _, port = os.environ["REVIEWAPP_REGISTRY"].partition("/")[0].partition(":")
     with socket.create_connection((host, int(port or 443)), timeout=5) as connection:
         address = connection.getsockname()[0]
-    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with moto_server(address) as url:
+        yield url
 
 
 def test_a_tarball_from_s3(

@@ -7,12 +7,12 @@ from collections.abc import Generator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dev.cluster.layout import KUBECONFIG, NODE_ADDRESS
 from dev.sample import Sample
 from tests.e2e.pull_request import BUILDS, PullRequest
 from tests.e2e.watching import RunningWatcher
+from tests.moto_server import moto_server
 from watcher.cluster import SECRETS, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -26,11 +26,8 @@ def endpoint() -> Generator[str]:
     """Address of an S3 that Pods reach."""
     if os.environ["KUBECONFIG"] != str(KUBECONFIG):
         pytest.skip("the S3 server of this test runs on the local cluster's node: unset KUBECONFIG")
-    server = ThreadedMotoServer(ip_address=NODE_ADDRESS, port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server(NODE_ADDRESS) as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 from dev.cluster.layout import KUBECONFIG, NODE_ADDRESS
 from dev.paths import REPOSITORY
@@ -21,6 +20,7 @@ from dev.target import BASE_IMAGE
 from tests.e2e.pull_request import BUILDS, SYSTEM, PullRequest
 from tests.e2e.waiting import until
 from tests.e2e.watching import RunningWatcher
+from tests.moto_server import moto_server
 from tests.samples.repository import Repository
 from tests.unit.bot.forges import GitHub
 from watcher.cluster import REVIEW_APPS, SECRETS, Cluster
@@ -42,19 +42,16 @@ def endpoint() -> Generator[str]:
     """Address of an S3 that Pods reach."""
     if os.environ["KUBECONFIG"] != str(KUBECONFIG):
         pytest.skip("the S3 server of this test runs on the local cluster's node: unset KUBECONFIG")
-    server = ThreadedMotoServer(ip_address=NODE_ADDRESS, port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    s3: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=_CREDENTIALS["AWS_DEFAULT_REGION"],
-    )
-    s3.create_bucket(Bucket=_BUCKET)
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server(NODE_ADDRESS) as url:
+        s3: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=_CREDENTIALS["AWS_DEFAULT_REGION"],
+        )
+        s3.create_bucket(Bucket=_BUCKET)
+        yield url
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any, cast
 import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from provisioner.backend import Backend
@@ -16,6 +15,7 @@ from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.state_store import StateStore
 from tests.integration.conftest import MakeInputs
+from tests.moto_server import moto_server
 from tests.state_servers import S3_CREDENTIALS
 from watcher.findings import results
 from watcher.state_checks import secrets
@@ -63,11 +63,8 @@ def test_a_key_that_is_lost(
 ) -> None:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", f"http://{host}:{port}")
+    with moto_server() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", address)
         session = boto3.Session(region_name="us-east-1")
         kms = cast("Any", session.client("kms"))  # pyright: ignore[reportUnknownMemberType]
         key = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -77,7 +74,5 @@ def test_a_key_that_is_lost(
         backend.close()
         assert said(settings, engine) == GOOD
         # All that it keeps, and so the key.
-        httpx.post(f"http://{host}:{port}/moto-api/reset")
+        httpx.post(f"{address}/moto-api/reset")
         assert said(settings, engine) == WRONG
-    finally:
-        server.stop()

@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 from moto.core import set_initial_no_auth_action_count
-from moto.server import ThreadedMotoServer
 
 from provisioner.aws_plugin import aws_plugin
 from provisioner.platform import Platform
@@ -19,6 +18,7 @@ from stacks.iam_documents import Policy
 from stacks.platform_inputs import PlatformInputs
 from tests import iam
 from tests.integration import aws_provider
+from tests.moto_server import moto_server
 
 pytestmark = pytest.mark.engine
 
@@ -116,11 +116,7 @@ def test_pulumi_keeps_its_state_with_the_watchers_rights(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "admin")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = f"http://{host}:{port}"
+    with moto_server() as address:
         watcher = credentials(
             address, "state", "watcher", policies.state(PLATFORM, "arn:aws:s3:::state", "arn:aws:kms:::key")
         )
@@ -138,6 +134,4 @@ def test_pulumi_keeps_its_state_with_the_watchers_rights(
             platform.destroy(on_step)
 
         act()
-    finally:
-        server.stop()
     assert made(account).keys() == KEPT

@@ -11,10 +11,10 @@ from typing import Any
 import boto3
 import pytest
 import stamina
-from moto.server import ThreadedMotoServer
 
 from bot.errors import UploadFailed
 from bot.upload import tarball_key, to_bucket, to_url
+from tests.moto_server import moto_server
 
 CONTENT = bytes(range(256)) * 4096
 SIGNATURE = "X-Amz-Signature=secret-of-the-address"
@@ -35,11 +35,8 @@ def tarball(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def s3_url() -> Generator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from mypy_boto3_s3 import S3Client
 
 from builder.errors import ArchiveError, FetchFailedError, FetchRefusedError, LimitError
 from builder.fetch import Source, fetch, shown
+from tests.moto_server import moto_server
 from tests.unit.builder.conftest import WebServer
 
 SECRET = "X-Amz-Signature=0123456789abcdef"
@@ -203,11 +203,8 @@ def test_what_is_too_large_without_saying_so_is_cut_off(web_server: WebServer) -
 
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Generator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
