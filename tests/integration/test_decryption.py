@@ -58,6 +58,8 @@ def test_a_passphrase(
     assert {key: store.read(key) for key in store.keys("")} == before
 
 
+# moto's servers in a process forget together, a bucket too.
+@pytest.mark.parametrize("state_kind", ["file"])
 def test_a_key_that_is_lost(
     settings: Settings, engine: Engine, make_inputs: MakeInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner.engine import Engine
 from provisioner.inventory import stack_names
+from provisioner.settings import Settings
 from provisioner.stack import Stacks
-from tests import samples
 from tests.integration.conftest import MakeInputs
 from tests.integration.test_crashes import until
 from watcher import leftover_checks
@@ -27,7 +26,7 @@ def test_what_our_engine_made_is_removed_and_what_somebody_labelled_is_left(
     cluster: Cluster,
     namespace: str,
     engine: Engine,
-    tmp_path: Path,
+    settings: Settings,
     objects: Callable[[str], dict[str, Any]],
 ) -> None:
     inputs = make_inputs("4711", build=False)
@@ -35,7 +34,6 @@ def test_what_our_engine_made_is_removed_and_what_somebody_labelled_is_left(
     labels = cluster.get(SERVICES, namespace, inputs.name) or {}
     stray = {"metadata": {"name": "stray", "labels": labels["metadata"]["labels"]}}
     cluster.create(SECRETS, namespace, stray)
-    settings = samples.settings(data_folder=tmp_path / "data")
 
     def found() -> list[Finding]:
         everywhere = [
