@@ -5,6 +5,7 @@ It is `deploy/overlays/demo`, with this cluster's registry, images and settings,
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import subprocess
@@ -32,6 +33,9 @@ _SHARED = ("crd.yaml", "namespaces.yaml", "rbac.yaml", "admission.yaml", "bot.ya
 _BUILD_SECONDS = 900.0
 _READY_SECONDS = 120.0
 _POLICY_LABEL = "installed-test"
+# Others' tests work with ReviewApps on this cluster meanwhile.
+BOUND_TO: Object = {"objectSelector": {"matchLabels": {_POLICY_LABEL: "true"}}}
+"""What the policy of an installation is bound to, so that it looks at nobody else's ReviewApps."""
 
 
 class InstalledWatchers:
@@ -49,7 +53,7 @@ class InstalledWatchers:
 
     def apply(self) -> None:
         """Apply the overlay, and wait until both are ready."""
-        image = _built_image()
+        image = built_image()
         self._write_overlay(image)
         kubectl("apply", "--server-side", "--force-conflicts", "-k", str(self._folder))
         until(lambda: len(self.ready()) == 2, "two watchers are ready", _READY_SECONDS, self._explain)
@@ -120,17 +124,12 @@ class InstalledWatchers:
 
     def _write_overlay(self, image: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        settings = SETTINGS | {"app_domain": "review.example.com"}
-        for name in Settings.model_fields.keys() - {"passphrase", "backend_url", "data_folder"}:
-            if (value := os.environ.get(f"REVIEWAPP_{name.upper()}")) is not None:
-                settings[name] = value
-        (self._folder / "settings.yaml").write_text(yaml.safe_dump(settings))
-        # Others' tests work with ReviewApps on this cluster meanwhile.
+        (self._folder / "settings.yaml").write_text(yaml.safe_dump(settings_here()))
         binding = {
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicyBinding",
             "metadata": {"name": "reviewapp-specs"},
-            "spec": {"matchResources": {"objectSelector": {"matchLabels": {_POLICY_LABEL: "true"}}}},
+            "spec": {"matchResources": BOUND_TO},
         }
         document = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -177,7 +176,17 @@ def kubectl(*arguments: str, given: str | None = None) -> str:
     return done.stdout
 
 
-def _built_image() -> str:
+def settings_here() -> dict[str, str]:
+    """Return settings with this cluster's registry and images, as a file of them says it."""
+    settings = SETTINGS | {"app_domain": "review.example.com"}
+    for name in Settings.model_fields.keys() - {"passphrase", "backend_url", "data_folder"}:
+        if (value := os.environ.get(f"REVIEWAPP_{name.upper()}")) is not None:
+            settings[name] = value
+    return settings
+
+
+@functools.cache
+def built_image() -> str:
     """Return the image of the Dockerfile as the cluster pulls it; it is built where package registries are reached."""
     command = [*shlex.split(os.environ.get(OUTSIDE, "")), sys.executable, "-m", "dev", "image", "--publish"]
     done = subprocess.run(
