@@ -230,6 +230,8 @@ def test_updates_leave_no_temporary_folder(
     assert list(temporary.iterdir()) == []
 
 
+# To a state in S3 the engine needs what AWS_* has.
+@pytest.mark.parametrize("state_kind", ["file"])
 def test_the_engine_does_not_see_the_watchers_environment(
     stacks: Stacks, make_inputs: MakeInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
