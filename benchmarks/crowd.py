@@ -1,6 +1,6 @@
 """`python -m benchmarks.crowd`: many review apps at once, against `kubectl apply` of the same objects in one file.
 
-It takes the local cluster: `python -m dev run -- python -m benchmarks.crowd --apps 1000`. Builds wait for their turn,
+`python -m dev benchmark crowd --apps 1000` gives it a cluster and images. Builds wait for their turn,
 so that what is measured is the watcher and its engines: how long, how many processes, how much memory, and how long
 somebody waits who comes when half of them are done.
 """
@@ -180,7 +180,7 @@ def _kubectl(*arguments: str) -> None:
 
 
 def main(apps: Annotated[int, typer.Option(min=2, help="How many review apps.")] = 100) -> None:
-    """Measure how many review apps fare at once; needs KUBECONFIG of a cluster as `python -m dev run` gives it."""
+    """Measure how many review apps fare at once; to be run by `python -m dev benchmark crowd`."""
     with installed(maximum_builds="1") as found:
         console.print(Crowd(found.cluster, found.sample, apps).run(found.watcher.pid))
 

@@ -40,8 +40,7 @@ def installed(**settings: str) -> Generator[Installed]:
             installation = Installation(cluster, Path(folder))
             installation.install()
             installation.namespace(NAMESPACE)
-            # Without a base image nothing can be built, which not every benchmark waits for.
-            sample = Sample(cluster, "default", os.environ.get(BASE_IMAGE, "base"))
+            sample = Sample(cluster, "default", os.environ[BASE_IMAGE])
             with installation.watcher(**settings) as watcher:
                 yield Installed(cluster, installation, sample, watcher)
         except ReviewAppError as error:

@@ -61,10 +61,15 @@ def test(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments o
     os.execvpe(command[0], command, os.environ | {NO_CLUSTER: reason})
 
 
-@app.command()
-def benchmark() -> None:
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def benchmark(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Another one, with its arguments, as in `crowd --apps 100`.")
+    ] = None,
+) -> None:
     """Measure against `kubectl apply`, on the cluster of KUBECONFIG or on the local one."""
-    prepare().run(sys.executable, "-m", "benchmarks")
+    name, *rest = arguments or [""]
+    prepare().run(sys.executable, "-m", f"benchmarks.{name}" if name else "benchmarks", *rest)
 
 
 @app.command()
