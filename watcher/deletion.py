@@ -59,6 +59,8 @@ class Deletion:
         self._forget = forget
         # UIDs by name of ReviewApps that were let go, until the informer has seen them go.
         self._released: dict[str, str] = {}
+        # Names of those whose destroy has failed, and that say why.
+        self._failed: set[str] = set()
 
     def has_released(self, review_app: Object) -> bool:
         """Whether this ReviewApp was let go, and is still seen."""
@@ -67,6 +69,7 @@ class Deletion:
     def gone(self, name: str) -> None:
         """Take notice of a ReviewApp that is no more."""
         self._released.pop(name, None)
+        self._failed.discard(name)
 
     def without_review_app(self, name: str, action: Destroy, slot: int) -> None:
         """Take down what a ReviewApp had that went without its finalizer."""
@@ -85,16 +88,19 @@ class Deletion:
         if isinstance(action, Abandon):
             self._abandon(view, action, slot)
             return
-        # Where it waits already, it says for what.
-        if not action.engine_done and not (view.entry and view.entry.phase == "destroying"):
+        # Where it waits already, it says for what: to say something else each time would be news to us each time.
+        waits = view.name in self._failed or (view.entry and view.entry.phase == "destroying")
+        if not action.engine_done and not waits:
             self._report(view, None, "the stack is being destroyed")
         try:
             left = self._destroy(view.name, action, slot)
         except (EngineInterrupted, NotLeading, JournalChanged):
             raise
         except ReviewAppError as error:
+            self._failed.add(view.name)
             self._report(view, error, None)
             raise
+        self._failed.discard(view.name)
         if left:
             named = sorted(left)[:_MOST_NAMED]
             more = f" and {len(left) - len(named)} more" if len(left) > len(named) else ""

@@ -47,8 +47,8 @@ def _checkpoint(how: Damage) -> Fault:
 
 def _lock(stage: Stage, chosen: random.Random) -> str:
     stack = _stack(stage, chosen)
-    # Of another machine nobody could say that its process is gone.
-    host = chosen.choice(stage.replicas).host
+    # Of a machine that has run no engine, nobody could say that its process is gone.
+    host = stage.leader().host
     try:
         stage.state.plant_lock(stack, host, dead_pid())
     except StateUnreachable as error:
