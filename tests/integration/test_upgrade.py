@@ -20,8 +20,11 @@ from typing import Any
 import pytest
 import yaml
 
+from provisioner.engine import Engine
+from provisioner.settings import Settings
 from provisioner.stack import Stacks
 from provisioner.state_store import StateStore
+from provisioner.workspace import prepare
 from stacks import naming
 from stacks.review_app import stack_label_selector
 from tests import samples
@@ -91,8 +94,18 @@ def uids(cluster: Cluster, *namespaces: str) -> dict[str, str]:
 
 
 def test_an_update_takes_over_and_replaces_nothing(
-    stacks: Stacks, store: StateStore, recorded: Any, entry: Entry, cluster: Cluster, namespace: str, builds: str
+    stacks: Stacks,
+    engine: Engine,
+    settings: Settings,
+    store: StateStore,
+    recorded: Any,
+    entry: Entry,
+    cluster: Cluster,
+    namespace: str,
+    builds: str,
 ) -> None:
+    # PostgreSQL has no table before.
+    prepare(settings, engine)
     store.write(f".pulumi/stacks/reviewapp/{STACK}.json", recorded("checkpoint.json.gz").encode())
     before = uids(cluster, namespace, builds)
     assert entry.inputs.build
