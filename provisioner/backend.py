@@ -146,7 +146,7 @@ class Backend:
         """
         _check_name(stack)
         folder = self._work / stack
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._project(stack, slot, folder, self.url, self._store)
 
     @contextmanager

@@ -9,6 +9,7 @@
         ├── EngineTimeout        the run was ended at its time limit
         ├── EngineInterrupted    the run was ended, or not begun, because the process stops
         ├── EngineKilled         the run was ended by a signal from elsewhere, an out-of-memory kill for one
+        ├── WorkFolderUnusable   its folder went away, or the disk is full
         ├── StackLocked          another update holds the stack's lock, or left it behind
         ├── StackNotFound        the backend has no such stack
         ├── StateUnreachable     the state backend can't be read or written
@@ -135,6 +136,18 @@ class EngineKilled(EngineError):
         super().__init__(
             f"`pulumi {command}` was killed by signal {signal_number}: "
             "if that happens again, give the watcher more memory (a worker needs about 250 MiB)"
+        )
+
+
+class WorkFolderUnusable(EngineError):
+    """The folder that an engine runs in went away, can't be written to, or has no room. `detail` is the system's."""
+
+    reason = "WorkFolderUnusable"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"the engine's folder can't be used ({detail}): see that the volume of data_folder is there, is the "
+            "watcher's to write, and has room"
         )
 
 

@@ -21,6 +21,7 @@ from provisioner.errors import (
     StackLocked,
     StackNotFound,
     StateDamaged,
+    WorkFolderUnusable,
 )
 from provisioner.event_stream import EventStream
 from provisioner.preview.model import Preview
@@ -162,7 +163,10 @@ class Stacks:
 
     def _measured(self, action: Callable[[], EventStream]) -> UpdateResult:
         began, runs = time.monotonic(), self._backend.engine.runs_of_this_thread
-        events = action()
+        try:
+            events = action()
+        except OSError as error:
+            raise WorkFolderUnusable(str(error)) from None
         return UpdateResult(
             changes=events.changes,
             outputs=events.outputs,
