@@ -85,6 +85,8 @@ def release(
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteOnce"],
             "hostPath": {"path": str(release.volume)},
+            # Databases of other tests claim a volume of no class as well.
+            "claimRef": {"namespace": SYSTEM, "name": "reviewapp-data"},
         },
     }
     passphrase = {"metadata": {"name": _PASSPHRASE}, "stringData": {"passphrase": "of the chart's test"}}
